@@ -1,0 +1,98 @@
+"""Nouns that every room shares. Values only: no I/O, no rules beyond their own shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+__all__ = ["Action", "EntryRef", "Interaction", "Relation", "Requester", "Scope", "SubjectRef"]
+
+SubjectRef = str
+"""The logical id of a Patient in this store (``Patient.id``), without the type."""
+
+
+class Interaction(StrEnum):
+    """R4 RESTful interactions (http://hl7.org/fhir/restful-interaction) and operations."""
+
+    READ = "read"
+    VREAD = "vread"
+    UPDATE = "update"
+    DELETE = "delete"
+    HISTORY_INSTANCE = "history-instance"
+    CREATE = "create"
+    SEARCH = "search-type"
+    CAPABILITIES = "capabilities"
+    TRANSACTION = "transaction"
+    BATCH = "batch"
+    OPERATION = "operation"
+
+
+class Relation(StrEnum):
+    """What a requester is to an entry, decided from signed facts."""
+
+    SELF = "self"
+    OWN = "own"
+    OTHER = "other"
+
+
+class Action(StrEnum):
+    """R4 consent actions (http://terminology.hl7.org/CodeSystem/consentaction)."""
+
+    COLLECT = "collect"
+    ACCESS = "access"
+    USE = "use"
+    DISCLOSE = "disclose"
+    CORRECT = "correct"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One SMART v2 scope: ``context/type.letters`` (SMART App Launch 2.2 §scopes)."""
+
+    context: str
+    """``system`` or ``patient``."""
+    type: str
+    """A resource type or ``*``."""
+    letters: frozenset[str]
+    """Subset of ``cruds``."""
+
+    def __str__(self) -> str:
+        return f"{self.context}/{self.type}." + "".join(c for c in "cruds" if c in self.letters)
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """Who asks, for what purpose: taken from the token alone, never from the request."""
+
+    client_id: str
+    organization: str
+    """The registered organisation: ``Organization/<id>`` or ``system|value`` or ``value``."""
+    purpose: str
+    """One v3 PurposeOfUse code."""
+    roles: tuple[str, ...] = ()
+    user: str | None = None
+    """Named user from the signed assertion (hl7-b2b subject_id), if any."""
+    patient: SubjectRef | None = None
+    """The one patient that this client stands for or is confined to."""
+    scopes: tuple[Scope, ...] = ()
+    token_id: str = ""
+    """jti of the access token, for the audit trail."""
+
+    def permits(self, type_: str, letter: str) -> bool:
+        """Whether any scope carries ``letter`` for ``type_``."""
+        return any(s.type in ("*", type_) and letter in s.letters for s in self.scopes)
+
+    def patient_bound(self, type_: str, letter: str) -> bool:
+        """True when only ``patient/`` scopes permit it: data of ``self.patient`` alone."""
+        return not any(
+            s.context == "system" and s.type in ("*", type_) and letter in s.letters
+            for s in self.scopes
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRef:
+    """A place on the ledger: position and, where known, the entry id."""
+
+    index: int
+    entry_id: bytes = field(default=b"")

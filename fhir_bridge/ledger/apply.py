@@ -1,0 +1,335 @@
+"""The state machine of the log: which entries are taken, and what is refused and why.
+
+No input or output and no clock: the same appends in the same order give the same outcomes and
+the same state in every engine. A ``Turn`` judges the appends of one commit on top of the
+durable ``State`` and touches the state only when the commit has succeeded (``settle``).
+
+What it knows of an entry: origin, author key, place in the author's chain, claims, and the
+control kinds that change these (genesis, key.add, key.retire, void). Everything else in a body
+is noise to it. Signatures are the authors' own affair (``verify_log`` and proofs check them);
+only control entries, which are rare, have theirs checked here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fhir_bridge.errors import Corrupt
+from fhir_bridge.fbe1 import (
+    FIRST,
+    Core,
+    Kind,
+    decode_core,
+    entry_id,
+    key_id,
+    parse_control,
+    signed_bytes,
+    split_leaf,
+)
+from fhir_bridge.ledger.claims import Claims
+from fhir_bridge.ledger.contract import (
+    CELL_BYTES,
+    HINT_BYTES,
+    Append,
+    Appended,
+    Entry,
+    Refused,
+    Verify,
+)
+
+__all__ = ["RECENT", "Author", "Chain", "Read", "State", "Turn", "first_entry_id", "read_entry"]
+
+RECENT = 65_536
+WRITER_KINDS = frozenset({"genesis", "void", "audit"})
+"""Only the sequencer itself writes these."""
+
+Chain = tuple[int, bytes]
+"""Sequence number and entry id of an author key's last entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """An author key as the log knows it."""
+
+    member: str
+    public: bytes
+    added: int
+    """Index of its key.add entry; -1 for the genesis key until that is appended."""
+    retired: int = -1
+    """Index of its key.retire entry, or -1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An entry taken apart."""
+
+    core: Core
+    core_bytes: bytes
+    body_hash: bytes
+    signature: bytes
+    id: bytes
+
+
+class State:
+    """What is durable, as far as judging needs it."""
+
+    def __init__(self, origin: str, verify: Verify | None = None) -> None:
+        self.origin = origin
+        self.verify = verify
+        self.sequencer = b""
+        """Key id of the genesis key, which signs control entries of the log itself."""
+        self.authors: dict[bytes, Author] = {}
+        self.chains: dict[bytes, Chain] = {}
+        self.claims = Claims()
+        self.cells: dict[bytes, int] = {}
+        self._recent: dict[bytes, Appended | Refused] = {}
+        self._older: dict[bytes, Appended | Refused] = {}
+
+    def outcome_of(self, first_entry: bytes) -> Appended | Refused | None:
+        """What became of an append whose first entry has this id, if it is remembered."""
+        return self._recent.get(first_entry) or self._older.get(first_entry)
+
+    def remember(self, outcomes: dict[bytes, Appended | Refused]) -> None:
+        """Keep the outcomes of the last 65,536 appends at least, of twice that at most."""
+        self._recent.update(outcomes)
+        if len(self._recent) >= RECENT:
+            self._older, self._recent = self._recent, {}
+
+
+class _Refusal(Exception):
+    def __init__(self, code: str, position: int) -> None:
+        self.code = code
+        self.position = position
+
+
+class Turn:
+    """One commit's worth of judging."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.authors: dict[bytes, Author] = {}
+        self.chains: dict[bytes, Chain] = {}
+        self.claims: set[bytes] = set()
+        self._cells: dict[bytes, int] = {}
+        self._outcomes: dict[bytes, Appended | Refused] = {}
+        self._sequencer = state.sequencer
+
+    def known(self, first_entry: bytes) -> Appended | Refused | None:
+        """What became of the append whose first entry has this id, where it is remembered."""
+        return self._state.outcome_of(first_entry)
+
+    def admit(self, append: Append, index: int, *, own: bool = False) -> Refused | None:
+        """Take all entries, the first of them at ``index``, or none and say why.
+
+        ``own``: the sequencer's control entries, which nobody else may write.
+        """
+        draft = _Draft(self)
+        try:
+            self._check_guards(append)
+            for position, entry in enumerate(append.entries):
+                draft.take(entry, position, index + position, own)
+        except _Refusal as refusal:
+            return Refused(refusal.code, refusal.position)
+        self.authors.update(draft.authors)
+        self.chains.update(draft.chains)
+        self.claims |= draft.claims
+        self._sequencer = draft.sequencer
+        for cell in append.bumps:
+            self._cells[cell] = index + len(append.entries)
+        return None
+
+    def voidable(self, entries: Sequence[Entry]) -> list[tuple[bytes, int, bytes]]:
+        """``(key id, seq, entry id)`` of refused entries that were next in their chains.
+
+        The chains move on as if the entries had been taken: a void entry closes each gap.
+        """
+        closed = []
+        for entry in entries:
+            try:
+                read = read_entry(entry.leaf)
+            except Corrupt:
+                continue
+            key = read.core.key_id
+            author = self.author(key)
+            if author is None or author.retired >= 0:
+                continue
+            if (read.core.seq - 1, read.core.previous) == self.chain(key):
+                self.chains[key] = (read.core.seq, read.id)
+                closed.append((key, read.core.seq, read.id))
+        return closed
+
+    def note(self, first_entry: bytes, outcome: Appended | Refused) -> None:
+        """Remember the outcome for a second submission of the same entries."""
+        self._outcomes[first_entry] = outcome
+
+    def settle(self) -> None:
+        """The commit is durable: make it the state."""
+        state = self._state
+        state.authors.update(self.authors)
+        state.chains.update(self.chains)
+        state.claims.add(self.claims)
+        state.cells.update(self._cells)
+        state.sequencer = self._sequencer
+        state.remember(self._outcomes)
+
+    def author(self, key: bytes) -> Author | None:
+        return self.authors.get(key) or self._state.authors.get(key)
+
+    def chain(self, key: bytes) -> Chain:
+        return self.chains.get(key) or self._state.chains.get(key) or (0, FIRST)
+
+    def taken(self, claim: bytes) -> bool:
+        return claim in self.claims or claim in self._state.claims
+
+    @property
+    def origin(self) -> str:
+        return self._state.origin
+
+    @property
+    def verify(self) -> Verify | None:
+        return self._state.verify
+
+    @property
+    def sequencer(self) -> bytes:
+        return self._sequencer
+
+    def _cell(self, cell: bytes) -> int:
+        if cell in self._cells:
+            return self._cells[cell]
+        return self._state.cells.get(cell, 0)
+
+    def _check_guards(self, append: Append) -> None:
+        for position, (cell, expected) in enumerate(append.guards):
+            if self._cell(cell) > expected:
+                raise _Refusal("stale-guard", position)
+        if any(len(c) != CELL_BYTES for c in append.bumps):
+            raise _Refusal("malformed", 0)
+
+
+class _Draft:
+    """The entries of one append, judged one after the other, not yet taken."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+        self.authors: dict[bytes, Author] = {}
+        self.chains: dict[bytes, Chain] = {}
+        self.claims: set[bytes] = set()
+        self.sequencer = turn.sequencer
+
+    def take(self, entry: Entry, position: int, index: int, own: bool) -> None:
+        try:
+            read = read_entry(entry.leaf)
+        except Corrupt:
+            raise _Refusal("malformed", position) from None
+        core = read.core
+        if hashlib.sha256(entry.body).digest() != read.body_hash or len(entry.hint) not in (
+            0,
+            HINT_BYTES,
+        ):
+            raise _Refusal("malformed", position)
+        if core.origin != self._turn.origin:
+            raise _Refusal("wrong-origin", position)
+        if core.kind == Kind.CONTROL:
+            self._control(read, entry.body, position, index, own)
+        self._check_author(core, position, index)
+        chain = self.chains.get(core.key_id) or self._turn.chain(core.key_id)
+        if (core.seq - 1, core.previous) != chain:
+            raise _Refusal("author-sequence", position)
+        for claim in core.claims:
+            if claim in self.claims or self._turn.taken(claim):
+                raise _Refusal("claim-taken", position)
+        self.claims.update(core.claims)
+        self.chains[core.key_id] = (core.seq, read.id)
+
+    def _author(self, key: bytes) -> Author | None:
+        return self.authors.get(key) or self._turn.author(key)
+
+    def _check_author(self, core: Core, position: int, index: int) -> None:
+        author = self._author(core.key_id)
+        if author is None:
+            raise _Refusal("unknown-author", position)
+        if author.retired not in (-1, index):
+            raise _Refusal("retired-author", position)
+        if author.member != core.member:
+            raise _Refusal("wrong-member", position)
+
+    def _control(self, read: Read, body: bytes, position: int, index: int, own: bool) -> None:
+        try:
+            value = parse_control(body)
+            self._transition(read, value, position, index, own)
+        except (Corrupt, ValueError, TypeError):
+            raise _Refusal("malformed", position) from None
+        if not own:
+            self._check_signature(read, position)
+
+    def _transition(
+        self, read: Read, value: dict[str, Any], position: int, index: int, own: bool
+    ) -> None:
+        kind, key = value["kind"], read.core.key_id
+        if kind in WRITER_KINDS and not own:
+            raise _Refusal("control-kind", position)
+        if kind == "genesis":
+            if index != 0 or self.sequencer:
+                raise _Refusal("control-kind", position)
+            self.authors[key] = Author(read.core.member, _added_key(value, key), -1)
+            self.sequencer = key
+        elif kind == "key.add":
+            # Signed by the key it adds: that is the proof of possession.
+            known = self._author(key)
+            if known is not None and known.added >= 0:
+                raise _Refusal("key-known", position)
+            if value["member"] != read.core.member:
+                raise _Refusal("wrong-member", position)
+            self.authors[key] = Author(read.core.member, _added_key(value, key), index)
+        elif kind == "key.retire":
+            self._retire(bytes.fromhex(value["key_id"]), key, position, index)
+
+    def _retire(self, retired: bytes, by: bytes, position: int, index: int) -> None:
+        known = self._author(retired)
+        if known is None or known.retired >= 0 or by not in (retired, self.sequencer):
+            raise _Refusal("control-kind", position)
+        if retired == self.sequencer:
+            raise _Refusal("control-kind", position)
+        self.authors[retired] = replace(known, retired=index)
+
+    def _check_signature(self, read: Read, position: int) -> None:
+        verify, author = self._turn.verify, self._author(read.core.key_id)
+        if verify is None or author is None:
+            return
+        message = signed_bytes(read.core_bytes, read.body_hash)
+        if not verify(author.public, message, read.signature):
+            raise _Refusal("signature", position)
+
+
+def read_entry(leaf: bytes) -> Read:
+    """The parts of a leaf; Corrupt when it is not well formed."""
+    core_bytes, body_hash, signature = split_leaf(leaf)
+    return Read(
+        decode_core(core_bytes),
+        core_bytes,
+        body_hash,
+        signature,
+        entry_id(core_bytes, body_hash),
+    )
+
+
+def first_entry_id(entries: Sequence[Entry]) -> bytes | None:
+    """The id of the first entry, by which an append is known; None without a readable one."""
+    if not entries:
+        return None
+    try:
+        core, body_hash, _ = split_leaf(entries[0].leaf)
+    except Corrupt:
+        return None
+    return entry_id(core, body_hash)
+
+
+def _added_key(value: dict[str, Any], author: bytes) -> bytes:
+    """The public key that a genesis or key.add body brings; ValueError unless it is its author."""
+    public = bytes.fromhex(value["key"])
+    if len(public) != 32 or key_id(public) != author or value["key_id"] != author.hex():
+        raise ValueError("the key does not belong to its id")
+    return public

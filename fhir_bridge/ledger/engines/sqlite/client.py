@@ -1,0 +1,178 @@
+"""A worker's side of the socket: all requests of one loop turn in one frame."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from fhir_bridge.errors import BridgeError, Busy, Corrupt, Unavailable
+from fhir_bridge.ledger.engines.sqlite.local import Pipe
+from fhir_bridge.ledger.engines.sqlite.wire import (
+    Answer,
+    Frames,
+    Request,
+    decode_answers,
+    encode_frame,
+)
+
+__all__ = ["SequencerClient"]
+
+_MAX_WAITING = 4096
+_SEND_BYTES = 4 << 20
+
+
+class SequencerClient(Pipe):
+    """One per event loop. Connects when first needed, and again after a loss.
+
+    When the connection is lost every waiting call raises Unavailable (``sequencer-gone``): what
+    it asked for may or may not be durable.
+    """
+
+    def __init__(self, path: Path, *, limit_s: float = 30.0) -> None:
+        """``limit_s``: how long the sequencer may leave requests without any answer."""
+        self._path = path
+        self._limit_s = limit_s
+        self._link: _Link | None = None
+        self._unsent: list[Request] = []
+        self._futures: deque[asyncio.Future[Answer]] = deque()
+        self._connecting: asyncio.Task[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._flushing = False
+
+    def _ask(self, request: Request) -> asyncio.Future[Answer]:
+        if len(self._futures) >= _MAX_WAITING:
+            raise Busy("too many appends are waiting for the ledger", code="ledger-busy")
+        loop = asyncio.get_running_loop()
+        if not self._flushing:
+            self._flushing = True
+            loop.call_soon(self._flush)
+        if self._watch is None:
+            self._watch = loop.call_later(self._limit_s, self._overdue)
+        future: asyncio.Future[Answer] = loop.create_future()
+        self._futures.append(future)
+        self._unsent.append(request)
+        return future
+
+    def _flush(self) -> None:
+        if self._link is None:
+            if self._connecting is None:
+                self._connecting = asyncio.get_running_loop().create_task(self._connect())
+            return
+        self._flushing = False
+        requests, self._unsent = self._unsent, []
+        if not requests:
+            return
+        try:
+            self._link.write(encode_frame(requests))
+        except BridgeError as error:
+            self._end(error)
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._limit_s):
+                _, link = await loop.create_unix_connection(
+                    lambda: _Link(self._answered, self._end), str(self._path)
+                )
+            self._link = link
+        except (OSError, TimeoutError):
+            self._end(_gone())
+        finally:
+            self._connecting = None
+        if self._link is not None:
+            self._flush()
+
+    def _answered(self, answers: list[Answer]) -> None:
+        for answer in answers:
+            if not self._futures:
+                self._end(Corrupt("an answer that nobody waits for", code="frame"))
+                return
+            future = self._futures.popleft()
+            if not future.done():
+                future.set_result(answer)
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._futures:
+            loop = asyncio.get_running_loop()
+            self._watch = loop.call_later(self._limit_s, self._overdue)
+
+    def _overdue(self) -> None:
+        self._watch = None
+        self._end(Unavailable("the ledger does not answer in time", code="sequencer-silent"))
+
+    def _end(self, error: BridgeError) -> None:
+        """Fail everything that waits; the next request connects anew."""
+        link, self._link = self._link, None
+        futures, self._futures = self._futures, deque()
+        self._unsent = []
+        self._flushing = False
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if link is not None:
+            link.abort()
+        for future in futures:
+            if not future.done():
+                future.set_exception(error)
+
+    async def close(self) -> None:
+        """Wait for what is under way, then let go of the connection."""
+        waiting = [future for future in self._futures if not future.done()]
+        if waiting:
+            await asyncio.wait(waiting, timeout=self._limit_s)
+        if self._connecting is not None:
+            self._connecting.cancel()
+        self._end(_gone())
+
+
+class _Link(asyncio.Protocol):
+    """The bytes of one connection."""
+
+    def __init__(
+        self, answered: Callable[[list[Answer]], None], ended: Callable[[BridgeError], None]
+    ) -> None:
+        self._answered = answered
+        self._ended = ended
+        self._frames = Frames()
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]
+        sock: socket.socket | None = transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for payload in self._frames.feed(data):
+                self._answered(decode_answers(payload))
+        except Corrupt as error:
+            self._close(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._close(_gone())
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def abort(self) -> None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+
+    def _close(self, error: BridgeError) -> None:
+        if self._transport is not None:
+            self._ended(error)
+
+
+def _gone() -> Unavailable:
+    return Unavailable(
+        "the sequencer is not there; what was asked may or may not be durable",
+        code="sequencer-gone",
+    )

@@ -1,0 +1,138 @@
+"""The ledger file: one SQLite database in WAL mode, appends only in the hot commit.
+
+``leaf`` and ``tile`` and ``audit`` never lose or change a row (triggers); ``body`` may lose
+rows, each marked in ``gone`` with the receipt that explains it. Nothing here has an index:
+whatever can be looked up otherwise than by position belongs to the locator.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from fhir_bridge.errors import Corrupt, Unavailable
+
+__all__ = ["SCHEMA_VERSION", "connect", "create", "tile_key", "upgrade"]
+
+APPLICATION_ID = 0x66626531  # "fbe1"
+SCHEMA_VERSION = 1
+PAGE_BYTES = 4096
+_LEVEL_SHIFT = 48
+
+_SCHEMA = """
+CREATE TABLE head (
+  id INTEGER PRIMARY KEY CHECK (id = 1), origin TEXT NOT NULL, sequencer BLOB NOT NULL,
+  size INTEGER NOT NULL, root BLOB NOT NULL, audits INTEGER NOT NULL, chains BLOB NOT NULL);
+CREATE TABLE leaf (i INTEGER PRIMARY KEY, leaf BLOB NOT NULL);
+CREATE TABLE tile (t INTEGER PRIMARY KEY, root BLOB NOT NULL, hashes BLOB NOT NULL);
+CREATE TABLE body (
+  i INTEGER PRIMARY KEY, body BLOB NOT NULL, box BLOB NOT NULL, hint BLOB NOT NULL);
+CREATE TABLE gone (i INTEGER PRIMARY KEY, receipt INTEGER NOT NULL);
+CREATE TABLE audit (
+  a INTEGER PRIMARY KEY, i INTEGER NOT NULL, n INTEGER NOT NULL, rows BLOB NOT NULL);
+CREATE TABLE author (
+  key_id BLOB PRIMARY KEY, member TEXT NOT NULL, public BLOB NOT NULL, added INTEGER NOT NULL,
+  retired INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE claimseg (s INTEGER PRIMARY KEY, upto INTEGER NOT NULL, claims BLOB NOT NULL);
+CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note BLOB NOT NULL);
+"""
+_APPEND_ONLY = """
+CREATE TRIGGER {table}_stays BEFORE DELETE ON {table}
+  BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;
+CREATE TRIGGER {table}_is_final BEFORE UPDATE ON {table}
+  BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;
+"""
+
+
+def tile_key(level: int, number: int) -> int:
+    """The row of a tile: one key that keeps each level's tiles together and appended in order."""
+    return level << _LEVEL_SHIFT | number
+
+
+def create(path: Path) -> sqlite3.Connection:
+    """A new, empty ledger file, open for writing; Unavailable when one is there already."""
+    if path.exists():
+        raise Unavailable("there is a ledger here already", code="ledger-exists", where=path.name)
+    connection = sqlite3.connect(path, isolation_level=None)
+    path.chmod(0o600)
+    connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    append_only = "".join(_APPEND_ONLY.format(table=name) for name in ("leaf", "tile", "audit"))
+    connection.executescript(
+        f"BEGIN; PRAGMA application_id = {APPLICATION_ID};"
+        f"PRAGMA user_version = {SCHEMA_VERSION};{_SCHEMA}{append_only} COMMIT;"
+    )
+    return _for_writing(connection)
+
+
+def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
+    """An existing ledger file. Corrupt or Unavailable unless it is one of this version."""
+    if not path.is_file():
+        raise Unavailable("there is no ledger here", code="no-ledger", where=path.name)
+    mode = "rw" if write else "ro"
+    try:
+        connection = sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        _check_version(connection, path)
+    except sqlite3.DatabaseError as error:
+        raise Corrupt(f"the ledger cannot be read: {error}", code="ledger-unreadable") from None
+    if write:
+        return _for_writing(connection)
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA mmap_size = 1073741824")
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID:
+        raise Corrupt("this file is not a ledger", code="not-a-ledger", where=path.name)
+    if version != SCHEMA_VERSION:
+        raise Unavailable(
+            f"the ledger has layout {version}, this program reads {SCHEMA_VERSION};"
+            " run the upgrade, or the newer program",
+            code="ledger-version",
+            where=path.name,
+        )
+
+
+def _for_writing(connection: sqlite3.Connection) -> sqlite3.Connection:
+    for pragma in (
+        "synchronous = FULL",
+        "secure_delete = ON",
+        "cache_size = -65536",
+        "wal_autocheckpoint = 4000",
+        "journal_size_limit = 67108864",
+        "temp_store = MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+_STEPS: dict[int, str] = {}
+"""SQL that brings a file from the version that is its key to the next one."""
+
+
+def upgrade(path: Path) -> int:
+    """Bring a ledger file up to this program's layout in one transaction; its version before."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if application != APPLICATION_ID or version > SCHEMA_VERSION:
+            raise Unavailable(
+                f"cannot upgrade a file of layout {version}", code="ledger-version", where=path.name
+            )
+        steps = "".join(_STEPS[n] for n in range(version, SCHEMA_VERSION))
+        if steps:
+            connection.executescript(
+                f"BEGIN IMMEDIATE;{steps}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
+            )
+        return int(version)
+    finally:
+        connection.close()

@@ -1,0 +1,181 @@
+"""Big Bundles are worked on by a process of their own, over a unix socket between the two.
+
+What one process decided from may be old news to the other, so each side forgets what it holds
+of consents before it goes on, and waits for the other's writes.
+
+Wire: u32 length, then a msgpack array (``_Ask`` or ``_Told``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fhir_bridge import errors
+from fhir_bridge.errors import BridgeError, Fault, Issue, Unavailable
+from fhir_bridge.exchange import Answer, RequestInfo, Rooms, bundle
+from fhir_bridge.terms import Requester, Scope
+
+__all__ = ["BundleClient", "serve_bundles"]
+
+_MAX_FRAME_BYTES = 256 << 20
+_LIMIT_S = 300.0
+
+
+class _Ask(msgspec.Struct, array_like=True):
+    kind: str
+    requester: bytes
+    request: tuple[str, str, str, str]
+    raw: bytes
+    base_url: str
+    size: int
+
+
+class _Told(msgspec.Struct, array_like=True):
+    raw: bytes = b""
+    index: int = 0
+    category: str = ""
+    code: str = ""
+    message: str = ""
+    where: str = ""
+    issues: tuple[tuple[str, str, str, str], ...] = ()
+
+
+class _Who(msgspec.Struct, array_like=True):
+    """A requester on the wire; scopes as their text."""
+
+    fields: tuple[str, str, str, tuple[str, ...], str | None, str | None, str]
+    scopes: tuple[tuple[str, str, str], ...]
+
+
+async def _send(writer: asyncio.StreamWriter, value: Any) -> None:
+    data = msgspec.msgpack.encode(value)
+    writer.write(len(data).to_bytes(4, "big") + data)
+    await writer.drain()
+
+
+async def _receive(reader: asyncio.StreamReader) -> bytes:
+    length = int.from_bytes(await reader.readexactly(4), "big")
+    if length > _MAX_FRAME_BYTES:
+        raise Fault("a frame between processes is too long", code="frame")
+    return await reader.readexactly(length)
+
+
+class BundleClient:
+    """The HTTP worker's side: one connection for each Bundle under way."""
+
+    def __init__(self, path: Path, rooms: Rooms) -> None:
+        self._path = path
+        self._rooms = rooms
+
+    async def run(
+        self, kind: str, requester: Requester, request: RequestInfo, raw: bytes, base_url: str
+    ) -> Answer:
+        """Work on a Bundle elsewhere; its answer, or the error it ended with."""
+        ask = _Ask(
+            kind,
+            _packed(requester),
+            (request.id, request.route, request.address, request.query),
+            raw,
+            base_url,
+            self._rooms.pending.high,
+        )
+        try:
+            async with asyncio.timeout(_LIMIT_S):
+                reader, writer = await asyncio.open_unix_connection(self._path)
+                try:
+                    await _send(writer, ask)
+                    told = msgspec.msgpack.decode(await _receive(reader), type=_Told)
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            raise Unavailable(
+                "the process that works on large Bundles does not answer; the Bundle may or"
+                " may not have been committed",
+                code="bundle-worker",
+            ) from error
+        finally:
+            self._rooms.gates.forget_all()
+        if told.category:
+            raise _error(told)
+        return Answer(told.raw, told.index)
+
+
+async def serve_bundles(rooms: Rooms, listening: socket.socket) -> asyncio.Server:
+    """Listen for Bundles; each is worked on with this process's own rooms."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            try:
+                ask = msgspec.msgpack.decode(await _receive(reader), type=_Ask)
+                await _send(writer, await _work(rooms, ask))
+            finally:
+                writer.close()
+
+    return await asyncio.start_unix_server(answer, sock=listening)
+
+
+async def _work(rooms: Rooms, ask: _Ask) -> _Told:
+    run = bundle.transaction if ask.kind == "transaction" else bundle.batch
+    try:
+        await rooms.follower.reached(ask.size)
+        rooms.gates.forget_all()
+        done = await run(
+            rooms, _unpacked(ask.requester), RequestInfo(*ask.request), ask.raw, ask.base_url
+        )
+        await rooms.pending.settle_all()
+        return _Told(done.raw, done.index)
+    except BridgeError as error:
+        return _Told(
+            category=error.category,
+            code=error.code,
+            message=error.message,
+            where=error.where,
+            issues=tuple((i.code, i.message, i.where, i.severity) for i in error.issues),
+        )
+
+
+_CLASSES = {
+    kind.category: kind
+    for name in errors.__all__
+    if isinstance(kind := getattr(errors, name), type)
+    and issubclass(kind, BridgeError)
+    and kind is not BridgeError
+}
+
+
+def _error(told: _Told) -> BridgeError:
+    kind = _CLASSES.get(told.category, Fault)
+    if kind is errors.Busy:
+        return errors.Busy(told.message, code=told.code)
+    issues = [Issue(*one) for one in told.issues]
+    return kind(told.message, code=told.code, where=told.where, issues=issues)
+
+
+def _packed(who: Requester) -> bytes:
+    return msgspec.msgpack.encode(
+        _Who(
+            (
+                who.client_id,
+                who.organization,
+                who.purpose,
+                who.roles,
+                who.user,
+                who.patient,
+                who.token_id,
+            ),
+            tuple((s.context, s.type, "".join(sorted(s.letters))) for s in who.scopes),
+        )
+    )
+
+
+def _unpacked(data: bytes) -> Requester:
+    who = msgspec.msgpack.decode(data, type=_Who)
+    client, organization, purpose, roles, user, patient, token = who.fields
+    scopes = tuple(Scope(c, t, frozenset(letters)) for c, t, letters in who.scopes)
+    return Requester(client, organization, purpose, roles, user, patient, scopes, token)

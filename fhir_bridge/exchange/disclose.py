@@ -1,0 +1,138 @@
+"""A record goes out: gates first, then the disclosure on the ledger, then the bytes.
+
+read, vread, history (R4 http.html#read, #vread, #history). What is hidden is answered as if it
+were absent, and both leave a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fhir_bridge.errors import Gone, NotFound
+from fhir_bridge.exchange.answer import Part, history_bundle
+from fhir_bridge.exchange.commit import record_use
+from fhir_bridge.exchange.contract import Answer, Released, RequestInfo
+from fhir_bridge.exchange.gates import Gate
+from fhir_bridge.exchange.ingest import require_scope
+from fhir_bridge.exchange.records import released
+from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.visible import absent
+from fhir_bridge.locator import Hit
+from fhir_bridge.terms import Interaction, Requester
+
+__all__ = ["history", "patients_of", "read", "release", "vread"]
+
+
+async def read(
+    rooms: Rooms, requester: Requester, request: RequestInfo, type_: str, id_: str
+) -> Released:
+    """The current version. Gone when it was deleted and the requester may know of it."""
+    require_scope(requester, type_, "r")
+    await rooms.pending.settle(type_, id_)
+    hit = rooms.locator.current(type_, id_)
+    return await _release_one(rooms, requester, request, type_, hit, Interaction.READ)
+
+
+async def vread(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    type_: str,
+    id_: str,
+    version_id: str,
+) -> Released:
+    """One version by its id; Gone when that version is the deletion."""
+    require_scope(requester, type_, "r")
+    await rooms.pending.settle(type_, id_)
+    hit = rooms.locator.version(type_, id_, version_id)
+    return await _release_one(rooms, requester, request, type_, hit, Interaction.VREAD)
+
+
+async def history(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    type_: str,
+    id_: str,
+    count: int,
+    base_url: str,
+) -> Answer:
+    """The versions that the requester may see, newest first, deletions among them."""
+    require_scope(requester, type_, "r")
+    await rooms.pending.settle(type_, id_)
+    gate = rooms.gates.reading(requester, "r")
+    hits = [h for h in rooms.locator.history(type_, id_, None, count) if gate(h.group)]
+    if not hits:
+        newest = rooms.locator.current(type_, id_)
+        await absent(rooms, requester, request, newest, Interaction.HISTORY_INSTANCE)
+        raise NotFound(f"there is no such {type_}")
+    index = await release(rooms, requester, request, gate, hits, "history")
+    parts = [
+        Part(
+            h.type,
+            h.id,
+            h.version_id,
+            h.updated_us,
+            b"" if h.deleted else rooms.bodies.get(h.index),
+            method="DELETE" if h.deleted else "POST" if h.number == 1 else "PUT",
+        )
+        for h in hits
+    ]
+    links = [("self", f"{base_url}/{type_}/{id_}/_history")]
+    raw = history_bundle(base_url, parts, links, len(parts), rooms.clock.new_id())
+    return Answer(raw, index)
+
+
+async def release(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    gate: Gate,
+    hits: Sequence[Hit],
+    kind: str,
+) -> int:
+    """Make the disclosure of ``hits`` durable; the ledger size with it.
+
+    NotFound when a Consent that came in the meantime no longer lets one of them out.
+    """
+    patients = patients_of(rooms, hits)
+
+    def decide() -> None:
+        if not all(gate(hit.group) for hit in hits):
+            raise NotFound("a consent changed while this was being answered; ask again")
+
+    def records() -> list[tuple[str, bytes]]:
+        decisions = {hit.group: gate.decision(hit.group) for hit in hits}
+        return released(rooms, requester, request, hits, decisions, kind)
+
+    return (await record_use(rooms, patients, decide, records)).size
+
+
+def patients_of(rooms: Rooms, hits: Sequence[Hit]) -> list[str]:
+    """Every patient that the entries name, sorted."""
+    groups = {hit.group for hit in hits}
+    return sorted({p for group in groups for p in rooms.locator.facts(group).patients})
+
+
+async def _release_one(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    type_: str,
+    hit: Hit | None,
+    interaction: Interaction,
+) -> Released:
+    gate = rooms.gates.reading(requester, "r")
+    if hit is None or not gate(hit.group):
+        await absent(rooms, requester, request, hit, interaction)
+        raise NotFound(f"there is no such {type_}")
+    if hit.deleted:
+        await absent(rooms, requester, request, hit, interaction)
+        raise Gone(f"this {type_} was deleted")
+    raw = rooms.bodies.get(hit.index)
+    try:
+        index = await release(rooms, requester, request, gate, [hit], interaction.value)
+    except NotFound:
+        await absent(rooms, requester, request, hit, interaction)
+        raise
+    return Released(hit.type, hit.id, hit.version_id, hit.updated_us, index, raw)

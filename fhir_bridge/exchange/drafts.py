@@ -1,0 +1,156 @@
+"""One resource version on its way in: everything that sealing needs, nothing sealed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from fhir_bridge.clock import Clock, instant
+from fhir_bridge.consent import Facts
+from fhir_bridge.fbe1 import EntryType, Header
+from fhir_bridge.fhir import is_shared_type, parse, patients, stamp
+from fhir_bridge.labels import label
+from fhir_bridge.locator import Facts as GroupFacts
+from fhir_bridge.terms import Requester
+
+__all__ = [
+    "MEDIA_TYPE",
+    "Draft",
+    "author_of",
+    "consent_facts",
+    "facts_of",
+    "new_version",
+    "tombstone",
+]
+
+MEDIA_TYPE = "application/fhir+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version with its identity, its bytes as they will be served, and its consent facts."""
+
+    entry_type: EntryType
+    type: str
+    id: str
+    version_id: str
+    number: int
+    time_us: int
+    stored: bytes
+    facts: Facts
+    classes: tuple[str, ...]
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """(patient, class) pairs whose keys seal it together; ``""`` is the directory."""
+        named = self.facts.patients or ("",)
+        return tuple((patient, class_) for patient in named for class_ in self.classes)
+
+    @property
+    def header(self) -> Header:
+        """What is sealed beside the bytes."""
+        return Header(
+            entry_type=self.entry_type,
+            classes=self.classes,
+            time_us=self.time_us,
+            media_type=MEDIA_TYPE,
+            organisation=self.facts.author,
+            version=self.number,
+        )
+
+
+def author_of(requester: Requester, self_purposes: Iterable[str] = ("PATRQT",)) -> str:
+    """Who authors what ``requester`` writes: the patient who speaks for themself, else the
+    organisation."""
+    if requester.patient is not None and requester.purpose in self_purposes:
+        return f"Patient/{requester.patient}"
+    return requester.organization
+
+
+def new_version(
+    clock: Clock,
+    tree: dict[str, Any],
+    raw: bytes,
+    *,
+    id_: str,
+    number: int,
+    author: str,
+    references: dict[str, str] | None = None,
+) -> Draft:
+    """The draft of a new resource (``number`` 1) or of its next version.
+
+    ``references``: text of references to be put in place of others (urn:uuid, conditional).
+    Whom the version is about is then read from the bytes with them in place, as ``tree`` still
+    names the patient by a urn that nobody will know.
+    """
+    type_ = tree["resourceType"]
+    now = clock.now_us()
+    version_id = clock.new_id()
+    stored = stamp(
+        raw, id=id_, version_id=version_id, last_updated=instant(now), references=references
+    )
+    facts, classes = facts_of(parse(stored) if references else tree, id_, author)
+    return Draft(
+        EntryType.CREATE if number == 1 else EntryType.UPDATE,
+        type_,
+        id_,
+        version_id,
+        number,
+        now,
+        stored,
+        facts,
+        classes,
+    )
+
+
+def facts_of(tree: dict[str, Any], id_: str, author: str) -> tuple[Facts, tuple[str, ...]]:
+    """The consent facts of a version and the classes of keys that seal it."""
+    type_ = tree["resourceType"]
+    named = (id_,) if type_ == "Patient" else tuple(sorted(patients(tree)))
+    found = label(tree)
+    shared = is_shared_type(type_) and not named
+    return Facts(type_, named, found.security, author, shared), tuple(sorted(found.classes))
+
+
+def tombstone(
+    clock: Clock, type_: str, id_: str, number: int, group: GroupFacts, author: str
+) -> Draft:
+    """The draft of a deletion: sealed like the version it ends, with nothing of it inside but
+    whose it was. Its bytes are never served."""
+    now = clock.now_us()
+    version_id = clock.new_id()
+    stored = orjson.dumps(
+        {
+            "resourceType": type_,
+            "id": id_,
+            "meta": {"versionId": version_id, "lastUpdated": instant(now)},
+            "patients": group.patients,
+            "labels": group.labels,
+        }
+    )
+    facts = consent_facts(group)
+    return Draft(
+        EntryType.DELETE,
+        type_,
+        id_,
+        version_id,
+        number,
+        now,
+        stored,
+        Facts(facts.type, facts.patients, facts.security, author, facts.shared),
+        group.classes,
+    )
+
+
+def consent_facts(group: GroupFacts) -> Facts:
+    """The facts of a locator group as the consent room reads them."""
+    return Facts(
+        group.type,
+        group.patients,
+        frozenset(group.labels),
+        group.author,
+        is_shared_type(group.type) and not group.patients,
+    )

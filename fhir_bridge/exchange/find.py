@@ -1,0 +1,224 @@
+"""Search, its pages and ``$everything``: what passed the gates, disclosed, then sent.
+
+R4 http.html#search, search.html#include, http.html#paging; patient-operation-everything.html.
+A page is bound to its requester, its query and the place where the page before ended; the
+cursor is sealed, and every page decides anew.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from fhir_bridge.errors import BridgeError, Incorrect, NotFound
+from fhir_bridge.exchange.answer import Part, searchset
+from fhir_bridge.exchange.contract import Answer, RequestInfo
+from fhir_bridge.exchange.disclose import release
+from fhir_bridge.exchange.gates import Gate
+from fhir_bridge.exchange.ingest import require_scope
+from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.visible import absent
+from fhir_bridge.locator import Hit, Page
+from fhir_bridge.search import Limits, Query, parse, plan
+from fhir_bridge.terms import Interaction, Requester
+
+__all__ = ["everything", "next_page", "search"]
+
+_PURPOSE = "cursor"
+
+
+async def search(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    type_: str,
+    pairs: Sequence[tuple[str, str]],
+    base_url: str,
+    *,
+    lenient: bool = False,
+) -> Answer:
+    """The first page of a search within one type."""
+    require_scope(requester, type_, "s")
+    query = _parsed(rooms, type_, pairs, base_url, lenient=lenient)
+    self_url = f"{base_url}/{type_}"
+    if query.used:
+        self_url += "?" + urlencode(query.used)
+    return await _page(rooms, requester, request, query, None, base_url, self_url)
+
+
+async def next_page(
+    rooms: Rooms, requester: Requester, request: RequestInfo, cursor: str, base_url: str
+) -> Answer:
+    """The page that a ``next`` link names, for the requester who was given it."""
+    bound = _open_cursor(rooms, requester, cursor)
+    self_url = f"{base_url}?_page={cursor}"
+    if bound["kind"] == "everything":
+        return await _everything(
+            rooms, requester, request, bound["patient"], bound["count"], bound["after"],
+            base_url, self_url,
+        )  # fmt: skip
+    require_scope(requester, bound["type"], "s")
+    pairs = [(name, value) for name, value in bound["pairs"]]
+    query = _parsed(rooms, bound["type"], pairs, base_url, lenient=True)
+    after = tuple(bound["after"])
+    return await _page(rooms, requester, request, query, after, base_url, self_url)
+
+
+async def everything(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    patient_id: str,
+    pairs: Sequence[tuple[str, str]],
+    base_url: str,
+) -> Answer:
+    """The Patient and all current resources of the compartment that the requester may see."""
+    require_scope(requester, "Patient", "r")
+    await rooms.pending.settle_all()
+    hit = rooms.locator.current("Patient", patient_id)
+    gate = rooms.gates.reading(requester, "r")
+    if hit is None or hit.deleted or not gate(hit.group):
+        await absent(rooms, requester, request, hit, Interaction.OPERATION)
+        raise NotFound("there is no such Patient")
+    count = rooms.limits.default_count
+    for name, value in pairs:
+        if name != "_count":
+            raise Incorrect(f"$everything takes _count here, not {name[:40]}", code="not-supported")
+        if not (value.isascii() and value.isdigit() and int(value[:9]) >= 1):
+            raise Incorrect("_count is a whole number from 1", code="value")
+        count = min(int(value[:9]), rooms.limits.max_count)
+    self_url = f"{base_url}/Patient/{patient_id}/$everything?_count={count}"
+    return await _everything(rooms, requester, request, patient_id, count, None, base_url, self_url)
+
+
+async def _everything(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    patient_id: str,
+    count: int,
+    after: int | None,
+    base_url: str,
+    self_url: str,
+) -> Answer:
+    gate = rooms.gates.reading(requester, "r")
+    page = rooms.locator.everything(patient_id, gate, after, count)
+    index = await release(rooms, requester, request, gate, page.hits, "everything")
+    links = [("self", self_url)]
+    if page.next_key is not None:
+        cursor = _cursor(
+            rooms,
+            requester,
+            {"kind": "everything", "patient": patient_id, "count": count,
+             "after": page.next_key[0]},
+        )  # fmt: skip
+        links.append(("next", f"{base_url}?_page={cursor}"))
+    parts = [_part(rooms, hit, "match") for hit in page.hits]
+    return Answer(searchset(base_url, parts, links, None, rooms.clock.new_id()), index)
+
+
+def _parsed(
+    rooms: Rooms,
+    type_: str,
+    pairs: Sequence[tuple[str, str]],
+    base_url: str,
+    *,
+    lenient: bool,
+) -> Query:
+    limits = Limits(
+        count=rooms.limits.default_count,
+        max_count=rooms.limits.max_count,
+        max_parameters=rooms.limits.max_parameters,
+    )
+    return parse(
+        type_, pairs, limits, lenient=lenient, bases=(base_url,), now_us=rooms.clock.now_us()
+    )
+
+
+async def _page(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    query: Query,
+    after: tuple[Any, ...] | None,
+    base_url: str,
+    self_url: str,
+) -> Answer:
+    if query.includes or query.revincludes:
+        await rooms.pending.settle_all()
+    else:
+        await rooms.pending.settle_types((query.type,))
+    gate = rooms.gates.reading(requester, "s")
+    page = rooms.locator.search(plan(query), gate, after)
+    included = _included(rooms, query, page, gate)
+    hits = [*page.hits, *included]
+    index = await release(rooms, requester, request, gate, hits, "search")
+    links = [("self", self_url)]
+    if page.next_key is not None:
+        cursor = _cursor(
+            rooms,
+            requester,
+            {"kind": "search", "type": query.type, "pairs": query.used, "after": page.next_key},
+        )
+        links.append(("next", f"{base_url}?_page={cursor}"))
+    parts = [_part(rooms, hit, "match") for hit in page.hits]
+    parts += [_part(rooms, hit, "include") for hit in included]
+    return Answer(searchset(base_url, parts, links, page.total, rooms.clock.new_id()), index)
+
+
+def _included(rooms: Rooms, query: Query, page: Page, gate: Gate) -> tuple[Hit, ...]:
+    if not page.hits or not (query.includes or query.revincludes):
+        return ()
+    return rooms.locator.includes(page.hits, query.includes, query.revincludes, gate).hits
+
+
+def _part(rooms: Rooms, hit: Hit, mode: str) -> Part:
+    raw = rooms.bodies.get(hit.index)
+    return Part(hit.type, hit.id, hit.version_id, hit.updated_us, raw, mode)
+
+
+def _cursor(rooms: Rooms, requester: Requester, place: dict[str, Any]) -> str:
+    """A sealed place in an answer, for this requester alone."""
+    seal, _ = rooms.keys.sealing(_PURPOSE)
+    sealed = seal(orjson.dumps({**place, "who": _who(requester)}, default=_plain))
+    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+
+
+def _open_cursor(rooms: Rooms, requester: Requester, cursor: str) -> dict[str, Any]:
+    _, unseal = rooms.keys.sealing(_PURPOSE)
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        place: dict[str, Any] = orjson.loads(unseal(raw))
+    except (BridgeError, ValueError, binascii.Error):
+        raise _no_page() from None
+    if place["who"] != _who(requester):
+        raise _no_page()
+    return {**place, "after": _revived(place["after"])}
+
+
+def _who(requester: Requester) -> list[str]:
+    return [requester.client_id, requester.organization, requester.purpose, requester.user or ""]
+
+
+def _no_page() -> NotFound:
+    return NotFound("there is no such page; start the search again", code="no-page")
+
+
+def _plain(value: object) -> object:
+    """Sort keys may be bytes; JSON has none."""
+    if isinstance(value, bytes):
+        return {"b": base64.b64encode(value).decode()}
+    raise TypeError(type(value).__name__)
+
+
+def _revived(after: Any) -> Any:
+    if isinstance(after, list):
+        return [_revived(one) for one in after]
+    if isinstance(after, dict):
+        return base64.b64decode(after["b"])
+    return after

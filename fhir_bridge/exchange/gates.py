@@ -1,0 +1,145 @@
+"""The patient gate and the fact gate: which groups of entries a requester may see.
+
+Every row of the locator belongs to a group of entries with equal consent facts. A gate answers
+for a group, remembers the answer, and stands inside the locator's SQL before predicates,
+counts, sorting, paging and includes: what it hides has no influence on any answer.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from fhir_bridge.clock import Clock
+from fhir_bridge.consent import Asked, Decider, Decision, Facts, Policy, ask, decide
+from fhir_bridge.exchange.consents import ConsentView
+from fhir_bridge.terms import Action, Relation, Requester
+
+__all__ = ["Gate", "Gates"]
+
+_KEPT_SHAPES = 512
+_NEVER = 1 << 62
+_OUT_OF_SCOPE = Decision(False, ("scope",), Relation.OTHER)
+
+
+class Gate:
+    """Answers for one shape of requester. Call it with a group id."""
+
+    def __init__(
+        self,
+        asked: Asked,
+        requester: Requester,
+        letter: str,
+        facts: Callable[[int], Facts],
+        decide_facts: Callable[[Facts, Asked], Decision],
+    ) -> None:
+        self.asked = asked
+        self._requester = requester
+        self._letter = letter
+        self._facts = facts
+        self._decide = decide_facts
+        self._memo: dict[int, Decision] = {}
+        self._allowed: dict[int, bool] = {}
+        self._until_us = _NEVER
+
+    def __call__(self, gid: int) -> bool:
+        """Whether entries of this group may be seen."""
+        allowed = self._allowed.get(gid)
+        return self.decision(gid).permit if allowed is None else allowed
+
+    def decision(self, gid: int) -> Decision:
+        """The decision for the group, with its reasons."""
+        decision = self._memo.get(gid)
+        if decision is None:
+            decision = self.judge(self._facts(gid))
+            self._memo[gid] = decision
+            self._allowed[gid] = decision.permit
+            if decision.valid_until_us is not None:
+                self._until_us = min(self._until_us, decision.valid_until_us)
+        return decision
+
+    def judge(self, facts: Facts) -> Decision:
+        """The decision for facts that have no group yet."""
+        who = self._requester
+        if not who.permits(facts.type, self._letter):
+            return _OUT_OF_SCOPE
+        if who.patient_bound(facts.type, self._letter) and not (
+            facts.shared or facts.patients == (who.patient,)
+        ):
+            return _OUT_OF_SCOPE
+        return self._decide(facts, self.asked)
+
+    def refresh(self, now_us: int) -> None:
+        """Forget what time alone may have changed."""
+        if now_us >= self._until_us:
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget every answer."""
+        self._memo.clear()
+        self._allowed.clear()
+        self._until_us = _NEVER
+
+
+class Gates:
+    """The gates of this process, one per shape of requester, kept while they are used."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        policy: Policy,
+        consents: ConsentView,
+        facts: Callable[[int], Facts],
+        aliases: Callable[[str], tuple[str, ...]],
+    ) -> None:
+        self._clock = clock
+        self._policy = policy
+        self._consents = consents
+        self._facts = facts
+        self._aliases = aliases
+        self._gates: OrderedDict[tuple[Requester, str], Gate] = OrderedDict()
+        self._latest_us = 0
+
+    def now_us(self) -> int:
+        """The later of the clock and any time already used: a clock set back reopens nothing."""
+        self._latest_us = max(self._latest_us, self._clock.now_us())
+        return self._latest_us
+
+    def reading(self, requester: Requester, letter: str) -> Gate:
+        """The gate for reading with scope letter ``letter`` (``r`` or ``s``)."""
+        key = (replace(requester, token_id=""), letter)
+        gate = self._gates.get(key)
+        if gate is None:
+            gate = Gate(
+                self.asked(requester, Action.ACCESS), requester, letter, self._facts, self.decide
+            )
+            self._gates[key] = gate
+            if len(self._gates) > _KEPT_SHAPES:
+                self._gates.popitem(last=False)
+        gate.refresh(self.now_us())
+        return gate
+
+    def asked(self, requester: Requester, action: Action) -> Asked:
+        """The request of ``requester``, with the directory's other names of its organisation."""
+        return ask(requester, action, aliases=self._aliases(requester.organization))
+
+    def decide(self, facts: Facts, asked: Asked) -> Decision:
+        """One decision, from the directives of every patient that ``facts`` names."""
+        deciders: Mapping[str, Decider] = self._consents.deciders(facts.patients)
+        return decide(facts, asked, deciders, self._policy, self.now_us())
+
+    def changed(self, patients: tuple[str, ...]) -> None:
+        """A Consent (or what gives it authority) of ``patients`` changed: decide anew."""
+        self._consents.forget(patients)
+        for gate in self._gates.values():
+            gate.clear()
+
+    def forget_all(self) -> None:
+        """Another process may have changed anything: decide everything anew."""
+        self._consents.forget_all()
+        self._gates.clear()
+
+    def forget_names(self) -> None:
+        """The directory of organisations changed: names are resolved anew."""
+        self._gates.clear()

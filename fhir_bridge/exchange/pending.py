@@ -1,0 +1,59 @@
+"""What this process wrote and the locator may not show yet: reading waits, it never misses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+__all__ = ["Follower", "Pending"]
+
+
+class Follower(Protocol):
+    """Whoever brings the locator up to the ledger."""
+
+    @property
+    def known(self) -> int: ...
+
+    async def reached(self, size: int) -> int: ...
+
+
+class Pending:
+    """Writes that lie above what the locator is known to cover, by resource and by type."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._resources: dict[tuple[str, str], int] = {}
+        self._types: dict[str, int] = {}
+        self._high = 0
+
+    def wrote(self, type_: str, id_: str, size: int) -> None:
+        """A version of this resource is on the ledger once it has ``size`` entries."""
+        self._resources[type_, id_] = size
+        self._types[type_] = size
+        self._high = max(self._high, size)
+
+    @property
+    def high(self) -> int:
+        """The largest size that a write of this process made."""
+        return self._high
+
+    async def settle(self, type_: str, id_: str) -> None:
+        """Wait until the locator shows every write of this process to one resource."""
+        if self._resources:
+            await self._reached(self._resources.get((type_, id_), 0))
+
+    async def settle_types(self, types: Iterable[str]) -> None:
+        """Wait until the locator shows every write of this process to these types."""
+        if self._types:
+            await self._reached(max((self._types.get(t, 0) for t in types), default=0))
+
+    async def settle_all(self) -> None:
+        """Wait until the locator shows every write of this process."""
+        await self._reached(self._high)
+
+    async def _reached(self, size: int) -> None:
+        if size > self._follower.known:
+            await self._follower.reached(size)
+        if self._types and self._high <= self._follower.known:
+            self._resources.clear()
+            self._types.clear()

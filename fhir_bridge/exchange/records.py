@@ -1,0 +1,148 @@
+"""What a request leaves behind: one compact audit record per patient it released or named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from fhir_bridge.audit import DENIED, Entity, record
+from fhir_bridge.consent import LEGAL_BASIS, Decision
+from fhir_bridge.exchange.commit import record_use
+from fhir_bridge.exchange.contract import RequestInfo
+from fhir_bridge.exchange.drafts import Draft
+from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.locator import Hit
+from fhir_bridge.terms import Interaction, Requester
+
+__all__ = ["refused", "released", "written"]
+
+_KINDS = {
+    Interaction.CREATE: "create",
+    Interaction.UPDATE: "update",
+    Interaction.DELETE: "delete",
+    Interaction.TRANSACTION: "transaction",
+    Interaction.BATCH: "batch",
+    Interaction.READ: "read",
+    Interaction.VREAD: "vread",
+    Interaction.SEARCH: "search",
+    Interaction.HISTORY_INSTANCE: "history",
+    Interaction.OPERATION: "everything",
+}
+_ACTIONS = {"CREATE": "create", "UPDATE": "update", "DELETE": "delete"}
+
+
+def written(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    drafts: Sequence[Draft],
+    interaction: Interaction,
+) -> list[tuple[str, bytes]]:
+    """The records of a write: one per patient, and one for what is about nobody."""
+    by_patient: dict[str, list[Entity]] = {}
+    for draft in drafts:
+        entity = Entity(
+            draft.type,
+            draft.id,
+            draft.version_id,
+            action=_ACTIONS[draft.entry_type.name] if len(drafts) > 1 else "",
+        )
+        for patient in draft.facts.patients or ("",):
+            by_patient.setdefault(patient, []).append(entity)
+    now = rooms.clock.now_us()
+    return [
+        (
+            patient,
+            record(
+                _KINDS[interaction],
+                at_us=now,
+                requester=requester,
+                network=request.address,
+                request_id=request.id,
+                entities=entities,
+                patient=patient,
+                chain=rooms.trail.name,
+            ),
+        )
+        for patient, entities in by_patient.items()
+    ]
+
+
+def released(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    hits: Iterable[Hit],
+    decisions: Mapping[int, Decision],
+    kind: str,
+) -> list[tuple[str, bytes]]:
+    """The records of a release: per patient, what of theirs leaves and under which Consent.
+
+    ``decisions`` by group. An answer without any patient's data leaves one record in the
+    directory's chain.
+    """
+    by_patient: dict[str, list[Hit]] = {}
+    for hit in hits:
+        for patient in rooms.locator.facts(hit.group).patients or ("",):
+            by_patient.setdefault(patient, []).append(hit)
+    now = rooms.clock.now_us()
+    query = "" if kind in ("read", "vread") else request.query
+    out: list[tuple[str, bytes]] = []
+    for patient, theirs in (by_patient or {"": []}).items():
+        ruled = [decisions[hit.group] for hit in theirs]
+        consents = {c for decision in ruled for c in decision.consents}
+        reasons = {r for decision in ruled for r in decision.reasons}
+        out.append(
+            (
+                patient,
+                record(
+                    kind,
+                    at_us=now,
+                    requester=requester,
+                    network=request.address,
+                    request_id=request.id,
+                    entities=[Entity(h.type, h.id, h.version_id, h.index) for h in theirs],
+                    patient=patient,
+                    relation=ruled[0].relation if ruled else "",
+                    consents=sorted(consents),
+                    reasons=sorted(reasons),
+                    query=query,
+                    chain=rooms.trail.name,
+                ),
+            )
+        )
+    return out
+
+
+async def refused(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    patients: Sequence[str],
+    interaction: Interaction,
+    reason: str = "no-directive",
+) -> None:
+    """Make a refusal durable before it is told. Unavailable when it cannot be."""
+    now = rooms.clock.now_us()
+
+    def records() -> list[tuple[str, bytes]]:
+        return [
+            (
+                patient,
+                record(
+                    _KINDS[interaction],
+                    at_us=now,
+                    requester=requester,
+                    network=request.address,
+                    request_id=request.id,
+                    outcome=DENIED,
+                    patient=patient,
+                    reasons=(reason,),
+                    basis=LEGAL_BASIS.get(reason, ""),
+                    query=request.query,
+                    chain=rooms.trail.name,
+                ),
+            )
+            for patient in patients or ("",)
+        ]
+
+    await record_use(rooms, (), lambda: None, records)

@@ -1,0 +1,98 @@
+"""References inside a transaction: to one another, and by condition (R4 http.html#trules).
+
+What does not resolve is collected, so that one answer names all of it. Conditions may hold
+patient values: an error shows the type and the parameter, never the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from fhir_bridge.errors import BridgeError, Incorrect, Issue
+from fhir_bridge.exchange.match import matches
+from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.fhir import RESOURCE_TYPES, references
+from fhir_bridge.terms import Requester
+
+__all__ = ["References"]
+
+
+class References:
+    """The references of one transaction; conditions are asked once each."""
+
+    def __init__(self, rooms: Rooms, requester: Requester, base_url: str) -> None:
+        self._rooms = rooms
+        self._requester = requester
+        self._base = f"{base_url}/"
+        self._named: dict[str, str] = {}
+        self._conditions: dict[str, str | None] = {}
+        self._unresolved: list[Issue] = []
+
+    def name(self, full_url: str, local: str) -> None:
+        """``full_url`` of an entry stands for the resource ``local`` (``Type/id``)."""
+        if full_url in self._named and self._named[full_url] != local:
+            self._unresolved.append(
+                Issue("duplicate", "two entries have the same fullUrl", "Bundle.entry.fullUrl")
+            )
+        self._named[full_url] = local
+
+    def conditional_types(self, trees: Iterable[dict[str, Any]]) -> set[str]:
+        """The types that conditional references in ``trees`` search."""
+        texts = {ref.reference for tree in trees for ref in references(tree)}
+        return {text.partition("?")[0] for text in texts if "?" in text} & RESOURCE_TYPES
+
+    def of(self, tree: dict[str, Any], where: str) -> dict[str, str]:
+        """What to put in place of which reference text in ``tree``."""
+        found: dict[str, str] = {}
+        for reference in references(tree):
+            text = reference.reference
+            if text in found:
+                continue
+            new = self._resolve(text, f"{where}.{reference.path}")
+            if new is not None and new != text:
+                found[text] = new
+        return found
+
+    def _resolve(self, text: str, where: str) -> str | None:
+        plain, mark, fragment = text.partition("#")
+        if plain in self._named:
+            return self._named[plain] + mark + fragment
+        if text.startswith(("urn:uuid:", "urn:oid:")):
+            self._miss("no entry of the transaction has this fullUrl", text, where)
+            return None
+        type_, mark, query = text.partition("?")
+        if mark and type_ in RESOURCE_TYPES:
+            return self._conditional(type_, query, where)
+        if plain.startswith(self._base):
+            return plain.removeprefix(self._base) + mark + fragment
+        return None
+
+    def _conditional(self, type_: str, query: str, where: str) -> str | None:
+        key = f"{type_}?{query}"
+        if key not in self._conditions:
+            try:
+                hits = matches(self._rooms, self._requester, type_, query)
+            except BridgeError as error:
+                raise Incorrect(error.message, code=error.code, where=where) from error
+            self._conditions[key] = f"{type_}/{hits[0].id}" if len(hits) == 1 else None
+        found = self._conditions[key]
+        if found is None:
+            parameters = ",".join(part.partition("=")[0][:40] for part in query.split("&"))
+            self._miss(
+                "the condition does not match exactly one resource", f"{type_}?{parameters}=…",
+                where,
+            )  # fmt: skip
+        return found
+
+    def _miss(self, why: str, shown: str, where: str) -> None:
+        self._unresolved.append(Issue("not-found", f"{shown}: {why}", where))
+
+    def check(self) -> None:
+        """Incorrect, naming every reference that did not resolve."""
+        if self._unresolved:
+            raise Incorrect(
+                f"{len(self._unresolved)} references of the transaction do not resolve",
+                code="unresolved-reference",
+                issues=self._unresolved,
+            )

@@ -1,0 +1,1 @@
+"""Addresses that are not FHIR interactions: discovery, tokens, the ledger, health."""

@@ -1,0 +1,1 @@
+"""R4 RESTful interactions, one file each (R4 http.html)."""

@@ -1,0 +1,1 @@
+"""FHIR operations, one file each (R4 operations.html)."""

@@ -1,0 +1,168 @@
+"""``import``: files of Bundles or NDJSON into the ledger, in any order."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fhir_bridge.cli.words import Commands, command, say, with_config
+from fhir_bridge.errors import BridgeError
+
+if TYPE_CHECKING:
+    from fhir_bridge.assembly.operator import Operator
+    from fhir_bridge.cli.sources import Source
+
+_AT_ONCE = 3
+
+
+def declare(commands: Commands) -> None:
+    """Declare ``import``."""
+    parser = command(
+        commands,
+        "import",
+        _run,
+        "import Bundle JSON or NDJSON (also .gz, .bz2) from files and folders, in any order",
+        "fhir-bridge import records/ --config mybridge/bridge.toml",
+    )
+    with_config(parser)
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="file or folder")
+    parser.add_argument(
+        "--organization",
+        metavar="ID",
+        help="who authors the records (default: the member of this node); clients registered"
+        " with the same --organization read them as their own",
+    )
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What was done so far."""
+
+    files: int
+    entries: int = 0
+    refused: int = 0
+    problems: list[tuple[str, BridgeError]] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    def show(self, done: int, *, last: bool = False) -> None:
+        """One progress line, on a terminal only."""
+        if not sys.stderr.isatty():
+            return
+        share = done / self.files if self.files else 1.0
+        bar = "#" * int(30 * share)
+        rate = self.entries / max(time.monotonic() - self.began, 1e-6)
+        line = f"\r[{bar:<30}] {done}/{self.files} files, {self.entries:,} resources, {rate:,.0f}/s"
+        print(line, end="\n" if last else "", file=sys.stderr, flush=True)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from fhir_bridge.assembly.operator import as_operator
+    from fhir_bridge.cli.sources import files
+    from fhir_bridge.config import load
+
+    settings = load(arguments.config)
+    organization = arguments.organization or settings.node.member
+    found = files(arguments.paths)
+    tally = _Tally(len(found))
+    as_operator(settings, organization, lambda operator: _import(operator, found, tally))
+    seconds = time.monotonic() - tally.began
+    for name, error in tally.problems:
+        _explain(name, error)
+    text = (
+        f"{tally.entries:,} resources from {tally.files} files in {seconds:.1f} s"
+        f" ({tally.entries / max(seconds, 1e-6):,.0f}/s), authored by {organization}"
+    )
+    if tally.problems or tally.refused:
+        text += f"; {len(tally.problems)} Bundles and {tally.refused} batch entries refused"
+    result = {
+        "resources": tally.entries,
+        "files": tally.files,
+        "seconds": round(seconds, 3),
+        "organization": organization,
+        "refused_bundles": len(tally.problems),
+        "refused_entries": tally.refused,
+    }
+    say(arguments, result, text)
+    return 1 if tally.problems or tally.refused else 0
+
+
+def _explain(name: str, error: BridgeError) -> None:
+    print(f"{name}: {error.message} ({error.code})", file=sys.stderr)
+    for issue in error.issues[:20]:
+        print(f"  {issue.where or '-'}: {issue.message}", file=sys.stderr)
+    if len(error.issues) > 20:
+        print(f"  … and {len(error.issues) - 20} more", file=sys.stderr)
+
+
+async def _import(operator: Operator, paths: Iterable[Path], tally: _Tally) -> None:
+    """Carry out every Bundle; what refers to records still to come is tried again later."""
+    from fhir_bridge.cli.sources import sources
+
+    waiting: list[tuple[Source, BridgeError]] = []
+    for done, path in enumerate(paths):
+        tally.show(done)
+        try:
+            await _carry_out(operator, sources(path), tally, waiting)
+        except BridgeError as error:
+            tally.problems.append((path.name, error))
+    while waiting:
+        again, waiting = waiting, []
+        await _carry_out(operator, [source for source, _ in again], tally, waiting)
+        if len(waiting) == len(again):
+            # A whole round brought nothing new: what they refer to is not among these files.
+            tally.problems += [(source.name, error) for source, error in waiting]
+            break
+    tally.show(tally.files, last=True)
+
+
+async def _carry_out(
+    operator: Operator,
+    found: Iterable[Source],
+    tally: _Tally,
+    waiting: list[tuple[Source, BridgeError]],
+) -> None:
+    import asyncio
+
+    under_way: deque[asyncio.Task[None]] = deque()
+    try:
+        for source in found:
+            if len(under_way) == _AT_ONCE:
+                await under_way.popleft()
+            under_way.append(asyncio.create_task(_one(operator, source, tally, waiting)))
+        while under_way:
+            await under_way.popleft()
+    finally:
+        for task in under_way:
+            task.cancel()
+
+
+async def _one(
+    operator: Operator,
+    source: Source,
+    tally: _Tally,
+    waiting: list[tuple[Source, BridgeError]],
+) -> None:
+    try:
+        answer = await operator.bundle(source.kind, source.raw)
+    except BridgeError as error:
+        if any(issue.code == "not-found" for issue in error.issues):
+            waiting.append((source, error))
+        else:
+            tally.problems.append((source.name, error))
+        return
+    refused = _refusals(answer) if source.kind == "batch" else 0
+    tally.entries += source.entries - refused
+    tally.refused += refused
+
+
+def _refusals(answer: bytes) -> int:
+    import orjson
+
+    entries = orjson.loads(answer).get("entry", ())
+    return sum(1 for entry in entries if entry["response"]["status"][:1] not in "23")

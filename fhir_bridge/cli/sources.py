@@ -1,0 +1,138 @@
+"""Files to import, as transactions and batches: Bundle JSON, single resources, NDJSON.
+
+A transaction or batch goes in as it is. Any other Bundle that only collects, a single resource
+and NDJSON lines become transactions that keep the ids they come with.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import msgspec
+import orjson
+
+from fhir_bridge.errors import Incorrect
+
+__all__ = ["Source", "files", "sources"]
+
+_KINDS = (".json", ".ndjson", ".jsonl")
+_PACKED = (".gz", ".bz2")
+_LINES_PER_TRANSACTION = 200
+_MAX_FILE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One Bundle to carry out, and where it came from."""
+
+    name: str
+    kind: str
+    """``transaction`` or ``batch``."""
+    raw: bytes
+    entries: int
+
+
+class _Entry(msgspec.Struct):
+    full_url: str = msgspec.field(name="fullUrl", default="")
+    resource: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Head(msgspec.Struct):
+    resource_type: str = msgspec.field(name="resourceType", default="")
+    id: str = ""
+    type: str = ""
+    entry: list[_Entry] = msgspec.field(default_factory=list)
+
+
+_HEAD = msgspec.json.Decoder(_Head)
+_COLLECTIONS = frozenset({"collection", "searchset", "history"})
+
+
+def files(paths: Sequence[Path]) -> list[Path]:
+    """The files at and below ``paths``, sorted by name; Incorrect where there is none."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(p for p in path.rglob("*") if p.is_file() and _suffix(p) in _KINDS)
+        elif path.is_file():
+            found.append(path)
+        else:
+            raise Incorrect("there is no such file or folder", code="no-file", where=str(path))
+    if not found:
+        raise Incorrect(
+            f"nothing to import there: files end in {', '.join(_KINDS)}, also with .gz or .bz2",
+            code="no-file",
+            where=", ".join(map(str, paths)),
+        )
+    return found
+
+
+def sources(path: Path) -> Iterator[Source]:
+    """The Bundles that one file holds."""
+    try:
+        with _opened(path) as f:
+            if _suffix(path) == ".json":
+                yield _whole(path.name, f.read(_MAX_FILE_BYTES))
+            else:
+                yield from _lines(path.name, f)
+    except (OSError, EOFError) as error:
+        raise Incorrect(f"cannot be read: {error}", code="file", where=path.name) from None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    if path.suffix == ".gz":
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    if path.suffix == ".bz2":
+        return cast("IO[bytes]", bz2.open(path, "rb"))
+    return path.open("rb")
+
+
+def _suffix(path: Path) -> str:
+    return Path(path.stem).suffix if path.suffix in _PACKED else path.suffix
+
+
+def _whole(name: str, raw: bytes) -> Source:
+    head = _head(name, raw)
+    if head.resource_type == "Bundle" and head.type in ("transaction", "batch"):
+        return Source(name, head.type, raw, len(head.entry))
+    if head.resource_type == "Bundle" and head.type in _COLLECTIONS:
+        return _gathered(name, [(e.full_url, bytes(e.resource)) for e in head.entry])
+    return _gathered(name, [("", raw)])
+
+
+def _lines(name: str, lines: Iterator[bytes]) -> Iterator[Source]:
+    batch: list[tuple[str, bytes]] = []
+    first = 1
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            batch.append(("", line.strip()))
+        if len(batch) == _LINES_PER_TRANSACTION:
+            yield _gathered(f"{name}:{first}", batch)
+            batch, first = [], number + 1
+    if batch:
+        yield _gathered(f"{name}:{first}", batch)
+
+
+def _gathered(name: str, resources: Sequence[tuple[str, bytes]]) -> Source:
+    """A transaction around resources, each under the id it has."""
+    entries: list[bytes] = []
+    for full_url, raw in resources:
+        head = _head(name, raw)
+        url = f"{head.resource_type}/{head.id}" if head.id else head.resource_type
+        request = orjson.dumps({"method": "PUT" if head.id else "POST", "url": url})
+        full = b'"fullUrl":' + orjson.dumps(full_url) + b"," if full_url else b""
+        entries.append(b"{" + full + b'"resource":' + raw + b',"request":' + request + b"}")
+    raw = b'{"resourceType":"Bundle","type":"transaction","entry":[' + b",".join(entries) + b"]}"
+    return Source(name, "transaction", raw, len(entries))
+
+
+def _head(name: str, raw: bytes) -> _Head:
+    try:
+        return _HEAD.decode(raw.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.MsgspecError, RecursionError):
+        raise Incorrect("this is not a FHIR resource in JSON", code="json", where=name) from None

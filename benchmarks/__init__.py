@@ -1,0 +1,1 @@
+"""What the node does per second, with every protection on and every hundredth answer checked."""

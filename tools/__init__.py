@@ -1,0 +1,1 @@
+"""What maintainers run: generators of shipped tables, and the deep test run."""

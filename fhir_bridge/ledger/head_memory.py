@@ -52,6 +52,7 @@ class HeadMemory:
                     )
                 return
         try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._write(head)
         except OSError as error:
             raise Unavailable(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from fhir_bridge.errors import Corrupt, Unavailable
+from fhir_bridge.errors import Corrupt, Incorrect, Unavailable
 from fhir_bridge.keys.signing import ed25519_signer
 from fhir_bridge.ledger import Append, Appended, AuditRow, Reader, Refused, Writer, verify_log
 from fhir_bridge.ledger.contract import Failed
@@ -193,6 +194,17 @@ def test_a_refused_receipt_erases_nothing(path: Path) -> None:
     assert Reader(path).row(3).body == b"body 0"
 
 
+@pytest.mark.parametrize("index", [0, 2, 99])
+def test_only_data_that_is_there_can_be_erased(path: Path, index: int) -> None:
+    log = writer(path)
+    author = Author().joined(log)
+    head = log.head()
+    with pytest.raises(Incorrect) as caught:
+        log.erase(Append((author.control("shred", count=1),)), [index])
+    assert caught.value.code == "not-erasable"
+    assert log.head() == head
+
+
 def test_an_erasure_waits_for_readers_that_hold_old_pages(path: Path) -> None:
     log = writer(path)
     author = Author().joined(log)
@@ -242,7 +254,7 @@ def test_a_ledger_opens_only_for_its_own_origin_and_key(path: Path) -> None:
     writer(path).close()
     options = {"member": MEMBER, "clock": FixedClock()}
     other_key = ed25519_signer(b"o" * 32)
-    own_key = ed25519_signer(__import__("hashlib").sha256(b"sequencer").digest())
+    own_key = ed25519_signer(hashlib.sha256(b"sequencer").digest())
     for origin, signer in ((ORIGIN, other_key), ("elsewhere.example", own_key)):
         with pytest.raises(Corrupt) as caught:
             Writer(path, origin=origin, signer=signer, **options)  # type: ignore[arg-type]

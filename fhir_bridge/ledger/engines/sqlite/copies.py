@@ -21,7 +21,7 @@ def open_checked(path: Path, memory: HeadMemory) -> Reader:
 
     Corrupt (``older-copy`` or ``rewritten``), naming both heads, when the ledger is behind the
     remembered head or does not extend it: such a node must not sign, disclose or release keys.
-    Without a remembered head there is nothing to hold it against (``memory.recall()`` is None).
+    So are ``older-memory`` and ``memory-gone``: a memory behind what the ledger holds signed.
     """
     remembered = memory.recall()
     if not path.exists() and remembered is not None:
@@ -32,12 +32,30 @@ def open_checked(path: Path, memory: HeadMemory) -> Reader:
         )
     reader = Reader(path)
     try:
+        _check_memory(reader, remembered)
         if remembered is not None:
             _check(reader, remembered)
     except BaseException:
         reader.close()
         raise
     return reader
+
+
+def _check_memory(reader: Reader, remembered: Head | None) -> None:
+    """The memory is written before a signature leaves: it is never behind a stored checkpoint."""
+    signed = reader.checkpoint_size()
+    if remembered is None and signed:
+        raise Corrupt(
+            f"the head memory is gone; the ledger was signed at size {signed}: put the memory"
+            " back, or the key folder that holds it",
+            code="memory-gone",
+        )
+    if remembered is not None and signed > remembered.size:
+        raise Corrupt(
+            f"the head memory is an older copy: remembered is {describe(remembered)}, the ledger"
+            f" was signed at size {signed}",
+            code="older-memory",
+        )
 
 
 def _check(reader: Reader, remembered: Head) -> None:
@@ -98,9 +116,7 @@ def restore(copy: Path, path: Path, memory: HeadMemory) -> Head:
         target.close()
         source.close()
     try:
-        reader = open_checked(partial, memory)
-        head = reader.head()
-        reader.close()
+        head = _restorable(partial, memory)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -110,6 +126,24 @@ def restore(copy: Path, path: Path, memory: HeadMemory) -> Head:
         counter_path(partial).unlink(missing_ok=True)
     _settle(partial, path)
     return head
+
+
+def _restorable(copy: Path, memory: HeadMemory) -> Head:
+    """The head of a copy that may be put in place; the memory then holds what it was signed at.
+
+    On a new machine there is no memory yet: the copy's own checkpoint becomes its first.
+    """
+    reader = Reader(copy)
+    try:
+        remembered = memory.recall()
+        if remembered is not None:
+            _check(reader, remembered)
+        head, signed = reader.head(), reader.checkpoint_size()
+        if signed and (remembered is None or remembered.size < signed):
+            memory.remember(Head(head.origin, signed, reader.root_at(signed)))
+        return head
+    finally:
+        reader.close()
 
 
 def _settle(partial: Path, to: Path) -> None:

@@ -79,6 +79,9 @@ class Sequencer:
                 self._sign(self._checkpoints)
         while self._queue:
             self._commit()
+        if self._checkpoints is not None:
+            # Signed at the end as well, so that an older copy is noticed at the next start.
+            self._sign(self._checkpoints)
 
     def watch(self, sock: socket.socket) -> None:
         """Wake up when ``sock`` becomes readable; what it says is thrown away."""

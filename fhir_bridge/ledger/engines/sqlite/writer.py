@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from fhir_bridge.clock import Clock
-from fhir_bridge.errors import Corrupt, Unavailable
-from fhir_bridge.fbe1 import FIRST, control_body
-from fhir_bridge.ledger.apply import RECENT, State, Turn
+from fhir_bridge.errors import Corrupt, Incorrect, Unavailable
+from fhir_bridge.fbe1 import FIRST, Kind, control_body
+from fhir_bridge.ledger.apply import RECENT, State, Turn, read_entry
 from fhir_bridge.ledger.contract import (
     Append,
     Appended,
@@ -225,8 +225,10 @@ class Writer:
 
         The first entry of ``append`` is the receipt. On return the deleted pages are
         overwritten and the write-ahead log is empty. Failed, with the receipt durable, when
-        a reader kept the old pages alive: call ``settle_pages`` again.
+        a reader kept the old pages alive: call ``settle_pages`` again. Incorrect
+        (``not-erasable``) for a control entry or one that is not there.
         """
+        self._check_erasable(indexes)
         try:
             outcome = self._commit([append], erased=tuple(indexes))[0]
             self.settle_pages()
@@ -235,6 +237,12 @@ class Writer:
         except Unavailable as error:
             return Failed(error.code, error.message)
         return outcome
+
+    def _check_erasable(self, indexes: Sequence[int]) -> None:
+        for index in indexes:
+            row = self._db.execute("SELECT leaf FROM leaf WHERE i = ?", (index,)).fetchone()
+            if row is None or read_entry(row[0]).core.kind != Kind.DATA:
+                raise Incorrect("only data entries can be erased", code="not-erasable")
 
     def _erase(self, indexes: Sequence[int], receipt: int) -> None:
         self._db.executemany("DELETE FROM body WHERE i = ?", [(i,) for i in indexes])

@@ -8,6 +8,7 @@ does not resolve is named by its place, all of it at once.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
@@ -39,7 +40,7 @@ from fhir_bridge.exchange.match import conditional
 from fhir_bridge.exchange.records import refused, written
 from fhir_bridge.exchange.resolve import References
 from fhir_bridge.exchange.rooms import Rooms
-from fhir_bridge.fhir import Entry, Resource, admit_tree, split_bundle
+from fhir_bridge.fhir import Entry, Ref, Resource, admit_tree, references, split_bundle
 from fhir_bridge.terms import Interaction, Requester
 
 __all__ = ["batch", "transaction"]
@@ -59,6 +60,7 @@ class _Work:
     type: str
     id: str = ""
     number: int = 1
+    links: Sequence[Ref] = ()
     draft: Draft | None = None
     done: Written | None = None
 
@@ -130,8 +132,8 @@ def _admit(requester: Requester, place: int, entry: Entry) -> _Work:
     if entry.method == "PUT":
         if resource.id != _one_id(id_, where):
             raise Incorrect("the id is not the one in request.url", code="value", where=where)
-        return _Work(place, entry, resource, type_, id_)
-    return _Work(place, entry, resource, type_)
+        return _Work(place, entry, resource, type_, id_, links=references(resource.tree))
+    return _Work(place, entry, resource, type_, links=references(resource.tree))
 
 
 def _one_id(id_: str, where: str) -> str:
@@ -166,19 +168,19 @@ async def _plan(
     for work in works:
         await _identify(rooms, requester, request, work)
     _once(works)
-    references = References(rooms, requester, base_url)
-    trees = [w.resource.tree for w in works if w.resource is not None]
-    await rooms.pending.settle_types(references.conditional_types(trees))
+    resolver = References(rooms, requester, base_url)
+    links = [link for work in works for link in work.links]
+    await rooms.pending.settle_types(resolver.conditional_types(links))
     for work in works:
         if work.resource is not None and work.entry.full_url:
-            references.name(work.entry.full_url, f"{work.type}/{work.id}")
+            resolver.name(work.entry.full_url, f"{work.type}/{work.id}")
     mapped = [
-        references.of(w.resource.tree, f"Bundle.entry[{w.place}].resource")
+        resolver.of(w.links, f"Bundle.entry[{w.place}].resource")
         if w.resource is not None and w.done is None
         else {}
         for w in works
     ]
-    references.check()
+    resolver.check()
     plan = _Plan(works)
     author = author_of(requester)
     for work, names in zip(works, mapped, strict=True):

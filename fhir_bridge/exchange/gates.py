@@ -99,6 +99,7 @@ class Gates:
         self._facts = facts
         self._aliases = aliases
         self._gates: OrderedDict[tuple[Requester, str], Gate] = OrderedDict()
+        self._asked: OrderedDict[tuple[Requester, Action], Asked] = OrderedDict()
         self._latest_us = 0
 
     def now_us(self) -> int:
@@ -122,7 +123,14 @@ class Gates:
 
     def asked(self, requester: Requester, action: Action) -> Asked:
         """The request of ``requester``, with the directory's other names of its organisation."""
-        return ask(requester, action, aliases=self._aliases(requester.organization))
+        key = (replace(requester, token_id=""), action)
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = ask(requester, action, aliases=self._aliases(requester.organization))
+            self._asked[key] = asked
+            if len(self._asked) > _KEPT_SHAPES:
+                self._asked.popitem(last=False)
+        return asked
 
     def decide(self, facts: Facts, asked: Asked) -> Decision:
         """One decision, from the directives of every patient that ``facts`` names."""
@@ -139,7 +147,9 @@ class Gates:
         """Another process may have changed anything: decide everything anew."""
         self._consents.forget_all()
         self._gates.clear()
+        self._asked.clear()
 
     def forget_names(self) -> None:
         """The directory of organisations changed: names are resolved anew."""
         self._gates.clear()
+        self._asked.clear()

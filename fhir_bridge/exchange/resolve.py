@@ -7,12 +7,11 @@ patient values: an error shows the type and the parameter, never the value.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from fhir_bridge.errors import BridgeError, Incorrect, Issue
 from fhir_bridge.exchange.match import matches
 from fhir_bridge.exchange.rooms import Rooms
-from fhir_bridge.fhir import RESOURCE_TYPES, references
+from fhir_bridge.fhir import RESOURCE_TYPES, Ref
 from fhir_bridge.terms import Requester
 
 __all__ = ["References"]
@@ -37,15 +36,15 @@ class References:
             )
         self._named[full_url] = local
 
-    def conditional_types(self, trees: Iterable[dict[str, Any]]) -> set[str]:
-        """The types that conditional references in ``trees`` search."""
-        texts = {ref.reference for tree in trees for ref in references(tree)}
+    def conditional_types(self, links: Iterable[Ref]) -> set[str]:
+        """The types that the conditional references among ``links`` search."""
+        texts = {link.reference for link in links}
         return {text.partition("?")[0] for text in texts if "?" in text} & RESOURCE_TYPES
 
-    def of(self, tree: dict[str, Any], where: str) -> dict[str, str]:
-        """What to put in place of which reference text in ``tree``."""
+    def of(self, links: Iterable[Ref], where: str) -> dict[str, str]:
+        """What to put in place of which reference text among the ``links`` of a resource."""
         found: dict[str, str] = {}
-        for reference in references(tree):
+        for reference in links:
             text = reference.reference
             if text in found:
                 continue

@@ -23,6 +23,7 @@ __all__ = ["stamp"]
 _Members = dict[str, msgspec.Raw]
 _split = msgspec.json.Decoder(_Members).decode
 _HEAD = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"resourceType"[ \t\r\n]*:[ \t\r\n]*"[A-Za-z]+"')
+_REFERENCE = re.compile(rb'("reference"[ \t\r\n]*:[ \t\r\n]*)"([^"\\]*)"')
 _TEXT = re.compile(rb'"((?:[^"\\]|\\.)*)"')
 
 
@@ -40,8 +41,8 @@ def stamp(
     id. ``references`` maps links to what replaces them, where R4 says so (http.html#trules).
     """
     raw = without_bom(raw)
-    if references and _mentions(raw, references):
-        raw = _rewritten(raw, references)
+    if references:
+        raw = _relinked(raw, references)
     own = b',"id":' + orjson.dumps(id)
     version = b'"versionId":' + orjson.dumps(version_id)
     version += b',"lastUpdated":' + orjson.dumps(last_updated)
@@ -71,6 +72,21 @@ def _meta(value: msgspec.Raw, version: bytes) -> list[bytes]:
         if name.lstrip("_") not in ("versionId", "lastUpdated"):
             parts += [b",", orjson.dumps(name), b":", bytes(inner)]
     return [*parts, b"}"]
+
+
+def _relinked(raw: bytes, references: Mapping[str, str]) -> bytes:
+    """Replace in ``Reference.reference`` by text; exactly where links may stand elsewhere too."""
+    escaped = b"\\/" in raw or b"\\u" in raw
+    if not escaped:
+        raw = _REFERENCE.sub(lambda m: _put(m, references), raw)
+        if not any(link.encode() in raw for link in references):
+            return raw
+    return _rewritten(raw, references) if _mentions(raw, references) else raw
+
+
+def _put(match: re.Match[bytes], references: Mapping[str, str]) -> bytes:
+    new = references.get(match[2].decode())
+    return match[0] if new is None else match[1] + orjson.dumps(new)
 
 
 def _mentions(raw: bytes, references: Mapping[str, str]) -> bool:

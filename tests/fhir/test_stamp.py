@@ -109,7 +109,7 @@ def test_a_link_written_with_escapes_is_found() -> None:
 
 def test_links_that_are_not_mentioned_leave_the_bytes_alone() -> None:
     raw = f'{{"resourceType":"Basic","subject":{{"reference": "{B}"}}, "x":1.0}}'.encode()
-    assert b'"reference":"' + B.encode() in stamped(raw, references={A: "Patient/1"})
+    assert b'"reference": "' + B.encode() in stamped(raw, references={A: "Patient/1"})
     plain = b'{"resourceType":"Basic","subject":{ "reference": "Patient/2" }}'
     assert b'{ "reference": "Patient/2" }' in stamped(plain, references={A: "Patient/1"})
 

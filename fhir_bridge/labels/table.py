@@ -1,4 +1,4 @@
-"""The reviewed table of sensitive codes, as one look-up per coding."""
+"""The table of sensitive codes, as one look-up per coding."""
 
 from __future__ import annotations
 

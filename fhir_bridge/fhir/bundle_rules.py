@@ -27,14 +27,18 @@ _REST_URL = re.compile(
 _UUID_URL = re.compile(r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def bundle_issues(bundle: Tree, where: str) -> Iterator[Issue]:
-    """Findings in one Bundle whose schema holds."""
+def bundle_issues(bundle: Tree, where: str, *, is_judged: bool = True) -> Iterator[Issue]:
+    """Findings in one Bundle whose schema holds.
+
+    With ``is_judged=False`` its resources may still be anything, so that a document's links are
+    not followed.
+    """
     type_ = bundle.get("type")
     entries = bundle.get("entry", [])
     if "total" in bundle and type_ not in ("searchset", "history"):
         yield _broken("bdl-1", "total belongs to searchset and history only", where)
     if type_ in _FIRST:
-        yield from _document_or_message(bundle, type_, where)
+        yield from _document_or_message(bundle, type_, where, is_judged)
     seen: set[tuple[Any, Any]] = set()
     for i, entry in enumerate(entries):
         place = f"{where}.entry[{i}]"
@@ -42,10 +46,16 @@ def bundle_issues(bundle: Tree, where: str) -> Iterator[Issue]:
         if "fullUrl" not in entry:
             continue
         yield from _full_url_issues(entry, type_, place)
-        version = (entry.get("resource") or {}).get("meta", {}).get("versionId")
+        version = _version_of(entry.get("resource") or {})
         if type_ != "history" and (entry["fullUrl"], version) in seen:
             yield _broken("bdl-7", "two entries have the same fullUrl", f"{place}.fullUrl")
         seen.add((entry["fullUrl"], version))
+
+
+def _version_of(resource: Tree) -> str | None:
+    meta = resource.get("meta")
+    version = meta.get("versionId") if isinstance(meta, dict) else None
+    return version if isinstance(version, str) else None
 
 
 def _broken(key: str, message: str, where: str) -> Issue:
@@ -84,7 +94,7 @@ def _full_url_issues(entry: Tree, type_: str | None, place: str) -> Iterator[Iss
         yield Issue("value", "fullUrl and resource have different ids", place)
 
 
-def _document_or_message(bundle: Tree, type_: str, where: str) -> Iterator[Issue]:
+def _document_or_message(bundle: Tree, type_: str, where: str, is_judged: bool) -> Iterator[Issue]:
     entries = bundle.get("entry", [])
     first, key = _FIRST[type_]
     leading = (entries[0].get("resource") or {}) if entries else {}
@@ -100,7 +110,7 @@ def _document_or_message(bundle: Tree, type_: str, where: str) -> Iterator[Issue
     for i, entry in enumerate(entries):
         if "fullUrl" not in entry:
             yield Issue("required", "a document entry has a fullUrl", f"{where}.entry[{i}]")
-    if leading.get("resourceType") == first:
+    if is_judged and leading.get("resourceType") == first:
         yield from _unresolved(bundle, leading, f"{where}.entry[0].resource")
 
 

@@ -65,7 +65,7 @@ def split_bundle(raw: bytes) -> SplitBundle:
     issues = schema_issues(envelope)
     if not issues:
         issues = walk_issues(envelope)
-        issues.extend(bundle_issues(tree, "Bundle"))
+        issues.extend(bundle_issues(tree, "Bundle", is_judged=False))
     if issues:
         raise _refused(issues)
     slices = _slices(raw).entry

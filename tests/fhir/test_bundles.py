@@ -74,6 +74,13 @@ def test_a_wrong_resource_does_not_refuse_the_batch_around_it() -> None:
         admit_tree(found.tree, found.resource_raw)
 
 
+@pytest.mark.parametrize("meta", [[], "x", {"versionId": ["1"]}, {"versionId": {}}, None])
+def test_the_rules_around_an_entry_stand_any_resource_in_it(meta: Any) -> None:
+    odd = {"resourceType": "Patient", "meta": meta, "id": ["1"]}
+    entry = {"resource": odd, "request": {"method": "POST", "url": "Patient"}, "fullUrl": URL}
+    assert len(split_bundle(bundle("batch", entry)).entries) == 1
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -57,10 +57,13 @@ def test_a_contained_resource_in_front_does_not_take_the_stamp() -> None:
     "number", ["1.00", "-0", "-0.0", "1e3", "1E+3", "9007199254740993", "0.10"]
 )
 @pytest.mark.parametrize("links", [None, {A: "Patient/1"}])
-def test_numbers_stay_as_they_were_written(number: str, links: dict[str, str] | None) -> None:
+@pytest.mark.parametrize("source", ["http://example.org", A], ids=["by text", "exactly"])
+def test_numbers_stay_as_they_were_written(
+    number: str, links: dict[str, str] | None, source: str
+) -> None:
     raw = (
         f'{{"resourceType":"Observation","subject":{{"reference":"{A}"}},'
-        f'"valueQuantity":{{"value":{number}}}}}'
+        f'"meta":{{"source":"{source}"}},"valueQuantity":{{"value":{number}}}}}'
     )
     out = stamped(raw.encode(), references=links)
     assert f'"value":{number}}}'.encode() in out
@@ -105,6 +108,14 @@ def test_a_link_written_with_escapes_is_found() -> None:
     raw = b'{"resourceType":"Basic","subject":{"reference":"http:\\/\\/x\\/Patient\\/9"}}'
     out = stamped(raw, references={"http://x/Patient/9": "Patient/1"})
     assert json.loads(out)["subject"] == {"reference": "Patient/1"}
+
+
+def test_the_word_reference_inside_a_text_is_no_link() -> None:
+    text = json.dumps(f'{{"reference":"{A}"}} and "reference":"{A}"')
+    raw = f'{{"resourceType":"Basic","language":{text},"subject":{{"reference":"{A}"}}}}'.encode()
+    tree = json.loads(stamped(raw, references={A: "Patient/1"}))
+    assert tree["language"] == json.loads(text)
+    assert tree["subject"] == {"reference": "Patient/1"}
 
 
 def test_links_that_are_not_mentioned_leave_the_bytes_alone() -> None:

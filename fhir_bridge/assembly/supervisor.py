@@ -11,6 +11,7 @@ import os
 import selectors
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -46,9 +47,10 @@ def supervise(
     Unavailable when a role does not start, or when restarts do not help.
     """
     stop = _StopFlag()
+    life = os.pipe()
     deaths: list[float] = []
     while not stop.raised:
-        children = _start(roles, stop)
+        children = _start(roles, stop, life)
         started()
         dead = _watch(children, stop)
         _end(children)
@@ -69,11 +71,14 @@ def supervise(
 def behind(roles: Sequence[Role]) -> Iterator[None]:
     """Run ``roles`` while a tool works in this process; stop them when it is done."""
     stop = _StopFlag(catch=False)
-    children = _start(roles, stop)
+    life = os.pipe()
+    children = _start(roles, stop, life)
     try:
         yield
     finally:
         _end(children)
+        for end in life:
+            os.close(end)
 
 
 class _StopFlag:
@@ -90,14 +95,19 @@ class _StopFlag:
         self.raised = True
 
 
-def _start(roles: Sequence[Role], stop: _StopFlag) -> dict[int, str]:
-    """Fork the roles one after the other, each once its forerunner is ready."""
+def _start(roles: Sequence[Role], stop: _StopFlag, life: tuple[int, int]) -> dict[int, str]:
+    """Fork the roles one after the other, each once its forerunner is ready.
+
+    Nothing is ever written to ``life``: its writing end goes with this process.
+    """
     children: dict[int, str] = {}
     for role in roles:
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(reading)
+            os.close(life[1])
+            threading.Thread(target=_end_with, args=(life[0],), daemon=True).start()
             _child(role, writing)
         os.close(writing)
         children[pid] = role.name
@@ -127,6 +137,17 @@ def _child(role: Role, writing: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _end_with(life: int) -> None:
+    """In a child: stop when the parent is gone, however it ended (kill -9, out of memory).
+
+    Else what it left behind would hold the data folder, and nobody would start it again.
+    """
+    os.read(life, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_STOP_LIMIT_S)
+    os._exit(1)
 
 
 def _tell_ready(writing: int) -> None:

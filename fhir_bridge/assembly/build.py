@@ -70,6 +70,7 @@ def build_rooms(
         clock=clock,
         member=settings.node.member,
         origin=settings.node.origin,
+        base_url=f"{settings.http.base_url}/fhir",
         keys=keys,
         store=store,
         sealer=sealer,

@@ -7,9 +7,11 @@ does not resolve is named by its place, all of it at once.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from urllib.parse import parse_qsl
 
 from fhir_bridge.clock import instant
@@ -46,6 +48,7 @@ from fhir_bridge.terms import Interaction, Requester
 __all__ = ["batch", "transaction"]
 
 _RACES = 5
+_AT_ONCE = 64
 _TAG = re.compile(r'\s*(?:W/)?"([A-Za-z0-9\-.]{1,64})"\s*')
 OPERATOR_ROLE = "operator"
 
@@ -334,15 +337,37 @@ async def batch(
             f"a Bundle may have {rooms.limits.max_entries} entries here", code="too-many-entries"
         )
     lines: list[Written] = []
-    for place, entry in enumerate(bundle.entries):
-        try:
-            lines.append(await _alone(rooms, requester, request, place, entry, base_url))
-        except BridgeError as error:
-            status, outcome = rooms.tell(error)
-            lines.append(Written(status, outcome=outcome))
+    # R4: entries of a batch do not depend on one another. Creations share commits; whatever
+    # else there is keeps its order.
+    for method, run in groupby(enumerate(bundle.entries), lambda pair: pair[1].method):
+        pairs = list(run)
+        width = _AT_ONCE if method == "POST" else 1
+        for start in range(0, len(pairs), width):
+            lines += await asyncio.gather(
+                *(
+                    _told(rooms, requester, request, place, entry, base_url)
+                    for place, entry in pairs[start : start + width]
+                )
+            )
     return Answer(
         response_bundle("batch-response", lines, rooms.clock.new_id()), rooms.reader.size()
     )
+
+
+async def _told(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    place: int,
+    entry: Entry,
+    base_url: str,
+) -> Written:
+    """The line of one entry, its failure included."""
+    try:
+        return await _alone(rooms, requester, request, place, entry, base_url)
+    except BridgeError as error:
+        status, outcome = rooms.tell(error)
+        return Written(status, outcome=outcome)
 
 
 async def _alone(

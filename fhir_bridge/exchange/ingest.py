@@ -14,6 +14,7 @@ from fhir_bridge.exchange.contract import Receipt, RequestInfo
 from fhir_bridge.exchange.drafts import Draft, author_of, new_version, tombstone
 from fhir_bridge.exchange.match import conditional
 from fhir_bridge.exchange.records import refused, written
+from fhir_bridge.exchange.resolve import local_links
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.visible import absent, visible
 from fhir_bridge.fhir import Resource, admit
@@ -44,10 +45,19 @@ async def create(
     """A new resource under an id of ours; with ``if_none_exist`` only when nothing matches."""
     require_scope(requester, type_, "c")
     resource = admit(raw, expected_type=type_)
-    if if_none_exist is not None:
+    if if_none_exist is None:
+        return await _create(rooms, requester, request, resource)
+    # Equal conditions take turns, or several would find nothing and all would create.
+    async with rooms.turns.of(type_, f"?{if_none_exist}"):
         hit = await conditional(rooms, requester, request, type_, if_none_exist)
-        if hit is not None:
-            return await _existing(rooms, requester, request, hit)
+        if hit is None:
+            return await _create(rooms, requester, request, resource)
+    return await _existing(rooms, requester, request, hit)
+
+
+async def _create(
+    rooms: Rooms, requester: Requester, request: RequestInfo, resource: Resource
+) -> Receipt:
     draft = new_version(
         rooms.clock,
         resource.tree,
@@ -55,6 +65,7 @@ async def create(
         id_=rooms.clock.new_id(),
         number=1,
         author=author_of(requester),
+        references=local_links(resource, rooms.base_url),
     )
     return await _commit(rooms, requester, request, draft, Interaction.CREATE)
 
@@ -85,6 +96,7 @@ async def update(
                 id_=id_,
                 number=hit.number + 1,
                 author=author_of(requester),
+                references=local_links(resource, rooms.base_url),
             )
             try:
                 return await _commit(rooms, requester, request, draft, Interaction.UPDATE)

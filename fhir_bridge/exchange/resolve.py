@@ -11,10 +11,22 @@ from collections.abc import Iterable
 from fhir_bridge.errors import BridgeError, Incorrect, Issue
 from fhir_bridge.exchange.match import matches
 from fhir_bridge.exchange.rooms import Rooms
-from fhir_bridge.fhir import RESOURCE_TYPES, Ref
+from fhir_bridge.fhir import RESOURCE_TYPES, Ref, Resource, references
 from fhir_bridge.terms import Requester
 
-__all__ = ["References"]
+__all__ = ["References", "local_links"]
+
+
+def local_links(resource: Resource, base_url: str) -> dict[str, str]:
+    """References that spell out our own address, and ``Type/id`` in place of each.
+
+    Else a patient under a whole URL would be nobody that a Consent of theirs can protect.
+    """
+    if b'"http' not in resource.raw and b"\\" not in resource.raw:
+        return {}
+    base = f"{base_url}/"
+    texts = {link.reference for link in references(resource.tree)}
+    return {text: text.removeprefix(base) for text in texts if text.startswith(base)}
 
 
 class References:

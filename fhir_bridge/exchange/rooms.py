@@ -40,6 +40,8 @@ class Rooms:
     clock: Clock
     member: str
     origin: str
+    base_url: str
+    """The FHIR base that clients use."""
     keys: NodeKeys
     store: KeyStore
     sealer: Sealer

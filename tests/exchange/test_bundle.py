@@ -261,3 +261,18 @@ async def test_a_batch_answers_for_each_entry(world: World) -> None:
     assert lines[3]["resource"]["id"] == patient
     issues = lines[2]["response"]["outcome"]["issue"]
     assert {i["expression"][0] for i in issues if i.get("expression")}
+
+
+async def test_a_long_batch_answers_in_the_order_of_its_entries(world: World) -> None:
+    patient = await world.patient()
+    entries = [
+        entry("POST", "Observation", tree_of(observation(patient, f"{n}.25"))) for n in range(150)
+    ]
+    entries[70] = entry("POST", "Observation", {"resourceType": "Observation"})
+    raw = json.dumps({"resourceType": "Bundle", "type": "batch", "entry": entries}).encode()
+    answer = await bundle.batch(world.rooms, HOSPITAL, world.request(), raw, BASE)
+    responses = [line["response"] for line in tree_of(answer.raw)["entry"]]
+    assert [n for n, r in enumerate(responses) if r["status"][:3] != "201"] == [70]
+    for number in (0, 69, 71, 149):
+        id_ = responses[number]["location"].split("/")[1]
+        assert f": {number}.25".encode() in (await world.read(HOSPITAL, "Observation", id_)).raw

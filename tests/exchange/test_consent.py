@@ -13,6 +13,7 @@ from fhir_bridge.errors import BridgeError, Forbidden, NotFound
 from fhir_bridge.ledger import Append, Appended, Refused
 from fhir_bridge.terms import Requester
 from tests.exchange.world import (
+    BASE,
     CLINIC,
     HOSPITAL,
     World,
@@ -229,6 +230,23 @@ async def test_what_names_two_patients_needs_the_permit_of_both(world: World) ->
         await world.read(CLINIC, "Group", both.id)
     with pytest.raises(NotFound):
         await world.read(speaks_for(one), "Group", both.id)
+
+
+async def test_a_patient_named_by_our_whole_address_is_protected_alike(world: World) -> None:
+    patient = await world.patient()
+    lab = await world.create(HOSPITAL, observation(f"{BASE}/Patient/{patient}"))
+    assert tree_of(lab.raw)["subject"]["reference"] == f"Patient/{patient}"
+    assert (await world.read(speaks_for(patient), "Observation", lab.id)).raw == lab.raw
+    changed = observation(f"{BASE}/Patient/{patient}").replace(b"/", b"\\/")
+    await world.update(HOSPITAL, lab.id, changed)
+    assert await world.found(HOSPITAL, "Observation", patient=patient) == [lab.id]
+    elsewhere = await world.create(HOSPITAL, observation(f"http://x.example/Patient/{patient}"))
+    with pytest.raises(NotFound):
+        await world.read(speaks_for(patient), "Observation", elsewhere.id)
+    denied = {**consent(patient), "provision": {"type": "deny"}}
+    await world.create(speaks_for(patient), denied)
+    with pytest.raises(NotFound):
+        await world.read(HOSPITAL, "Observation", lab.id)
 
 
 async def test_hidden_is_as_absent_in_every_answer(world: World) -> None:

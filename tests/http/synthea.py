@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bz2
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,16 @@ def bundles(testdata: Path) -> list[tuple[str, bytes]]:
     return [(path.name, bz2.decompress(path.read_bytes())) for path in files]
 
 
-def resolved(tree: Any, places: dict[str, str]) -> Any:
-    """``tree`` with its urn:uuid links and conditional references put in place."""
-    text = json.dumps(tree)
-    for link, place in places.items():
-        text = text.replace(json.dumps(link)[:-1] + '"', json.dumps(place))
-    return json.loads(text)
+def resolved(node: Any, places: Mapping[str, str]) -> Any:
+    """The tree with every reference put in place that ``places`` knows."""
+    if isinstance(node, list):
+        return [resolved(item, places) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {name: resolved(value, places) for name, value in node.items()}
+    if isinstance(found.get("reference"), str):
+        found["reference"] = places.get(found["reference"], found["reference"])
+    return found
 
 
 def same(sent: Any, got: bytes) -> bool:

@@ -7,8 +7,9 @@ import socket
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
-from fhir_bridge.errors import BridgeError, Busy, Corrupt, Unavailable
+from fhir_bridge.errors import BridgeError, Busy, Corrupt, TooLarge, Unavailable
 from fhir_bridge.ledger.engines.sqlite.local import Pipe
 from fhir_bridge.ledger.engines.sqlite.wire import (
     Answer,
@@ -36,14 +37,14 @@ class SequencerClient(Pipe):
         self._path = path
         self._limit_s = limit_s
         self._link: _Link | None = None
-        self._unsent: list[Request] = []
+        self._unsent: list[tuple[Request, asyncio.Future[Answer]]] = []
         self._futures: deque[asyncio.Future[Answer]] = deque()
         self._connecting: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._flushing = False
 
     def _ask(self, request: Request) -> asyncio.Future[Answer]:
-        if len(self._futures) >= _MAX_WAITING:
+        if len(self._futures) + len(self._unsent) >= _MAX_WAITING:
             raise Busy("too many appends are waiting for the ledger", code="ledger-busy")
         loop = asyncio.get_running_loop()
         if not self._flushing:
@@ -52,8 +53,7 @@ class SequencerClient(Pipe):
         if self._watch is None:
             self._watch = loop.call_later(self._limit_s, self._overdue)
         future: asyncio.Future[Answer] = loop.create_future()
-        self._futures.append(future)
-        self._unsent.append(request)
+        self._unsent.append((request, future))
         return future
 
     def _flush(self) -> None:
@@ -62,13 +62,28 @@ class SequencerClient(Pipe):
                 self._connecting = asyncio.get_running_loop().create_task(self._connect())
             return
         self._flushing = False
-        requests, self._unsent = self._unsent, []
-        if not requests:
+        unsent, self._unsent = self._unsent, []
+        self._send(unsent)
+
+    def _send(self, unsent: list[tuple[Request, asyncio.Future[Answer]]]) -> None:
+        """Send as one frame, or as several where one would be too large."""
+        if not unsent or self._link is None:
+            _fail([future for _, future in unsent], _gone())
             return
         try:
-            self._link.write(encode_frame(requests))
-        except BridgeError as error:
-            self._end(error)
+            frame = encode_frame([request for request, _ in unsent])
+        except TooLarge as error:
+            if len(unsent) > 1:
+                half = len(unsent) // 2
+                self._send(unsent[:half])
+                self._send(unsent[half:])
+                return
+            # What is submitted behind it would continue over a gap: it goes down with it.
+            _fail([unsent[0][1]], error)
+            self._end(_gone())
+            return
+        self._futures.extend(future for _, future in unsent)
+        self._link.write(frame)
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -77,7 +92,8 @@ class SequencerClient(Pipe):
                 _, link = await loop.create_unix_connection(
                     lambda: _Link(self._answered, self._end), str(self._path)
                 )
-            self._link = link
+            if link.alive:
+                self._link = link
         except (OSError, TimeoutError):
             self._end(_gone())
         finally:
@@ -107,7 +123,8 @@ class SequencerClient(Pipe):
     def _end(self, error: BridgeError) -> None:
         """Fail everything that waits; the next request connects anew."""
         link, self._link = self._link, None
-        futures, self._futures = self._futures, deque()
+        futures = [*self._futures, *(future for _, future in self._unsent)]
+        self._futures.clear()
         self._unsent = []
         self._flushing = False
         if self._watch is not None:
@@ -115,13 +132,12 @@ class SequencerClient(Pipe):
             self._watch = None
         if link is not None:
             link.abort()
-        for future in futures:
-            if not future.done():
-                future.set_exception(error)
+        _fail(futures, error)
 
     async def close(self) -> None:
         """Wait for what is under way, then let go of the connection."""
-        waiting = [future for future in self._futures if not future.done()]
+        futures = [*self._futures, *(future for _, future in self._unsent)]
+        waiting = [future for future in futures if not future.done()]
         if waiting:
             await asyncio.wait(waiting, timeout=self._limit_s)
         if self._connecting is not None:
@@ -141,8 +157,8 @@ class _Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self._transport = transport  # type: ignore[assignment]
+        # uvloop's transports are no subclasses of asyncio.Transport.
+        self._transport = cast(asyncio.Transport, transport)
         sock: socket.socket | None = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
@@ -166,9 +182,22 @@ class _Link(asyncio.Protocol):
         if transport is not None:
             transport.abort()
 
+    @property
+    def alive(self) -> bool:
+        """False once it is lost or given up."""
+        return self._transport is not None
+
     def _close(self, error: BridgeError) -> None:
-        if self._transport is not None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
             self._ended(error)
+
+
+def _fail(futures: list[asyncio.Future[Answer]], error: BridgeError) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(error)
 
 
 def _gone() -> Unavailable:

@@ -8,6 +8,7 @@ outcomes of one commit.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
@@ -68,7 +69,7 @@ _requests = msgspec.msgpack.Decoder(list[Append | CheckpointNow | Erase | Rebox]
 _answers = msgspec.msgpack.Decoder(list[Appended | Refused | Failed | Signed | Done])
 
 
-def encode_frame(items: list[Request] | list[Answer]) -> bytes:
+def encode_frame(items: Sequence[Request] | Sequence[Answer]) -> bytes:
     """One frame. TooLarge (``frame-bytes``) over 64 MiB."""
     payload = _encoder.encode(items)
     if len(payload) > MAX_FRAME_BYTES:

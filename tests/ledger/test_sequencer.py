@@ -1,0 +1,371 @@
+"""The socket: order, limits, losses; and what a failure does to what was sent behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sqlite3
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fhir_bridge.errors import Busy, Corrupt, TooLarge, Unavailable
+from fhir_bridge.ledger import (
+    Append,
+    Appended,
+    AuditRow,
+    Checkpoints,
+    LocalLedger,
+    Reader,
+    Sequencer,
+    SequencerClient,
+    Writer,
+)
+from fhir_bridge.ledger.engines.sqlite import client as client_module
+from fhir_bridge.ledger.engines.sqlite import sequencer as sequencer_module
+from fhir_bridge.ledger.engines.sqlite import wire
+from fhir_bridge.ledger.engines.sqlite.turns import group_length
+from tests.ledger.authors import Author, checkpoints, writer
+
+ROW = Append(audits=(AuditRow(b"row"),))
+
+
+class Served:
+    """A sequencer in a thread of its own."""
+
+    def __init__(self, folder: Path, signing: bool = False) -> None:
+        self.path = folder / "socket"
+        self.steps: list[str] = []
+        self.log: Writer
+        self._folder = folder
+        self._signing = signing
+        self._stop = False
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def _on_step(self, name: str) -> None:
+        if name in self.steps:
+            self.steps.remove(name)
+            raise sqlite3.OperationalError("database or disk is full")
+
+    def _run(self) -> None:
+        self.log = writer(self._folder / "ledger.db", on_step=self._on_step)
+        signing: Checkpoints | None = None
+        if self._signing:
+            signing = checkpoints(self.log, self._folder / "memory", interval_s=0.05)
+        sequencer = Sequencer(self.log, self.path, signing)
+        self._ready.set()
+        sequencer.serve(lambda: self._stop)
+        sequencer.close()
+        self.log.close()
+
+    def stop(self) -> None:
+        self._stop = True
+        # It may be gone before it can be nudged.
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as nudge:
+            nudge.connect(str(self.path))
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    running = Served(tmp_path)
+    yield running
+    running.stop()
+
+
+async def _ended(server: asyncio.Server) -> None:
+    """Let the handlers see the end of their connections."""
+    await asyncio.sleep(0.02)
+    server.close()
+    await server.wait_closed()
+
+
+def _raw(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(10)
+    sock.connect(str(path))
+    return sock
+
+
+def test_the_socket_is_private_and_goes_with_its_process(tmp_path: Path) -> None:
+    (tmp_path / "socket").touch()
+    running = Served(tmp_path)
+    assert running.path.stat().st_mode & 0o777 == 0o600
+    running.stop()
+    assert not running.path.exists()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        struct.pack(">I", (64 << 20) + 1),
+        struct.pack(">I", 3) + b"\xff\xff\xff",
+        struct.pack(">I", 1) + b"\xc0",
+        wire.encode_frame([wire.Done()]),
+        (lambda b: struct.pack(">I", len(b)) + b)(msgspec.msgpack.encode([[9, 1]])),
+        (lambda b: struct.pack(">I", len(b)) + b)(msgspec.msgpack.encode([[1, [["x", 1]]]])),
+    ],
+    ids=["too long", "no msgpack", "no list", "an answer", "unknown tag", "wrong type"],
+)
+def test_a_peer_that_speaks_otherwise_is_cut_off_and_nobody_else(
+    served: Served, data: bytes
+) -> None:
+    with _raw(served.path) as sock:
+        sock.sendall(data)
+        assert sock.recv(1) == b""
+    with _raw(served.path) as sock:
+        sock.sendall(wire.encode_frame([ROW]))
+        assert sock.recv(4) != b""
+
+
+def test_frames_cut_at_any_byte_are_put_together_again() -> None:
+    stream = b"".join(wire.encode_frame([ROW] * n) for n in range(1, 4))
+    frames = wire.Frames()
+    found = [payload for at in range(len(stream)) for payload in frames.feed(stream[at : at + 1])]
+    assert [len(wire.decode_requests(payload)) for payload in found] == [1, 2, 3]
+    with pytest.raises(Corrupt):
+        wire.decode_answers(b"\xff")
+
+
+def test_an_append_larger_than_a_frame_is_refused_before_it_is_sent() -> None:
+    with pytest.raises(TooLarge):
+        wire.encode_frame([Append(audits=(AuditRow(bytes((64 << 20) + 1)),))])
+
+
+def test_a_group_holds_at_most_256_items_or_a_megabyte_and_commands_go_alone() -> None:
+    assert group_length([ROW] * 300) == 256
+    assert group_length([Append(audits=(AuditRow(bytes(300_000)),))] * 9) == 3
+    assert group_length([Append(audits=(AuditRow(bytes(3_000_000)),)), ROW]) == 1
+    assert group_length([ROW, ROW, wire.CheckpointNow(), ROW]) == 2
+    assert group_length([wire.CheckpointNow(), ROW]) == 1
+
+
+async def test_after_a_failure_nothing_sent_behind_it_is_taken(served: Served) -> None:
+    client, other = SequencerClient(served.path), SequencerClient(served.path)
+    author = Author()
+    await client.append(Append((author.key_add(),)))
+    await other.append(ROW)
+    size = served.log.head().size
+    served.steps += ["head", "head"]
+    sent = [asyncio.ensure_future(client.append(ROW)) for _ in range(600)]
+    outcomes = await asyncio.gather(*sent, return_exceptions=True)
+    assert {type(o) for o in outcomes} == {Unavailable}
+    assert served.log.head().size == size
+    # Whoever was not part of it goes on; the one that failed connects anew.
+    assert isinstance(await other.append(ROW), Appended)
+    assert isinstance(await client.append(Append((author.entry(),))), Appended)
+    await client.close()
+    await other.close()
+
+
+async def test_in_process_too_nothing_overtakes_a_failure(tmp_path: Path) -> None:
+    steps: list[str] = []
+
+    def on_step(name: str) -> None:
+        if name in steps:
+            steps.remove(name)
+            raise sqlite3.OperationalError("disk I/O error")
+
+    log = writer(tmp_path / "ledger.db", on_step=on_step)
+    ledger = LocalLedger(log)
+    steps += ["head", "head"]
+    sent = [asyncio.ensure_future(ledger.append(ROW)) for _ in range(600)]
+    outcomes = await asyncio.gather(*sent, return_exceptions=True)
+    assert {getattr(o, "code", "") for o in outcomes} == {"ledger-unwritable"}
+    assert isinstance(await ledger.append(ROW), Appended)
+    with pytest.raises(Unavailable) as caught:
+        await ledger.checkpoint_now()
+    assert caught.value.code == "no-log-keys"
+    await ledger.close()
+
+
+async def test_a_failed_command_is_told_and_breaks_nothing(served: Served) -> None:
+    client = SequencerClient(served.path)
+    with pytest.raises(Unavailable) as caught:
+        await client.checkpoint_now()
+    assert caught.value.code == "no-log-keys"
+    served.steps.append("begin")
+    with pytest.raises(Unavailable) as caught:
+        await client.rebox(((0, b"", b""),))
+    assert caught.value.code == "disk-full"
+    author = Author()
+    await client.append(Append((author.key_add(),)))
+    with pytest.raises(Unavailable) as caught:
+        await client.erase(Append((author.control("shred", count=1),)), (0,))
+    assert caught.value.code == "not-erasable"
+    await client.close()
+
+
+async def test_checkpoints_come_by_the_clock(tmp_path: Path) -> None:
+    running = Served(tmp_path, signing=True)
+    reader = Reader(tmp_path / "ledger.db")
+    client = SequencerClient(running.path)
+    await client.append(ROW)
+    for _ in range(200):
+        if reader.checkpoint_size() == reader.size():
+            break
+        await asyncio.sleep(0.02)
+    assert reader.checkpoint_size() == reader.size() == 3
+    await client.close()
+    running.stop()
+
+
+async def test_the_clock_goes_on_when_a_checkpoint_cannot_be_written(tmp_path: Path) -> None:
+    running = Served(tmp_path, signing=True)
+    reader = Reader(tmp_path / "ledger.db")
+    client = SequencerClient(running.path)
+    for _ in range(200):
+        if reader.checkpoint_size() == reader.size():
+            break
+        await asyncio.sleep(0.02)
+    await client.append(ROW)
+    running.steps += ["begin"] * 3
+    for _ in range(200):
+        if reader.checkpoint_size() == reader.size():
+            break
+        await asyncio.sleep(0.02)
+    assert reader.checkpoint_size() == reader.size()
+    await client.close()
+    running.stop()
+
+
+async def test_without_a_sequencer_an_append_is_unavailable(tmp_path: Path) -> None:
+    client = SequencerClient(tmp_path / "nobody")
+    for _ in range(2):
+        with pytest.raises(Unavailable) as caught:
+            await client.append(ROW)
+        assert caught.value.code == "sequencer-gone"
+    await client.close()
+
+
+async def test_a_lost_sequencer_fails_what_waits_and_a_new_one_is_found(tmp_path: Path) -> None:
+    server = await asyncio.start_unix_server(lambda r, w: w.close(), tmp_path / "socket")
+    client = SequencerClient(tmp_path / "socket")
+    outcomes = await asyncio.gather(*(client.append(ROW) for _ in range(5)), return_exceptions=True)
+    assert {getattr(o, "code", "") for o in outcomes} == {"sequencer-gone"}
+    await _ended(server)
+    running = Served(tmp_path)
+    assert isinstance(await client.append(ROW), Appended)
+    await client.close()
+    running.stop()
+
+
+async def test_a_silent_sequencer_is_given_up(tmp_path: Path) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+        writer.close()
+
+    server = await asyncio.start_unix_server(silent, tmp_path / "socket")
+    client = SequencerClient(tmp_path / "socket", limit_s=0.05)
+    with pytest.raises(Unavailable) as caught:
+        await client.append(ROW)
+    assert caught.value.code == "sequencer-silent"
+    await _ended(server)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"\xff\xff\xff\xff", wire.encode_frame([wire.Done()] * 2)], ids=["long", "odd"]
+)
+async def test_an_answer_that_cannot_be_is_corrupt_or_ends_the_link(
+    tmp_path: Path, answer: bytes
+) -> None:
+    async def odd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(answer)
+        await reader.read(-1)
+        writer.close()
+
+    server = await asyncio.start_unix_server(odd, tmp_path / "socket")
+    client = SequencerClient(tmp_path / "socket")
+    with pytest.raises(Exception, match=r"frame|something else"):
+        await client.append(ROW)
+    await client.close()
+    await _ended(server)
+
+
+async def test_too_many_waiting_appends_are_refused_as_busy(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_MAX_WAITING", 3)
+    client = SequencerClient(served.path)
+    outcomes = await asyncio.gather(*(client.append(ROW) for _ in range(5)), return_exceptions=True)
+    assert [type(o) for o in outcomes] == [Appended] * 3 + [Busy] * 2
+    await client.close()
+
+
+async def test_a_caller_that_gave_up_does_not_disturb_the_others(served: Served) -> None:
+    client = SequencerClient(served.path)
+    first = asyncio.ensure_future(client.append(ROW))
+    second = asyncio.ensure_future(client.append(ROW))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert isinstance(await second, Appended)
+    await client.close()
+
+
+async def test_closing_waits_for_what_is_under_way(served: Served) -> None:
+    client = SequencerClient(served.path)
+    sent = [asyncio.ensure_future(client.append(ROW)) for _ in range(10)]
+    await asyncio.sleep(0)
+    await client.close()
+    assert [type(outcome) for outcome in await asyncio.gather(*sent)] == [Appended] * 10
+
+
+async def test_an_oversized_append_fails_alone_at_its_sender(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "MAX_FRAME_BYTES", 1000)
+    client = SequencerClient(served.path)
+    with pytest.raises(TooLarge):
+        await client.append(Append(audits=(AuditRow(bytes(2000)),)))
+    assert isinstance(await client.append(ROW), Appended)
+    await client.close()
+
+
+def test_a_peer_that_does_not_read_its_answers_is_dropped(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencer_module, "_MAX_UNREAD_BYTES", 10)
+    with _raw(served.path) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        frame = wire.encode_frame([ROW] * 256)
+        with pytest.raises(OSError):
+            for _ in range(2000):
+                sock.sendall(frame)
+    with _raw(served.path) as sock:
+        sock.sendall(wire.encode_frame([ROW]))
+        assert sock.recv(4)
+
+
+def test_more_peers_than_allowed_are_turned_away(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencer_module, "_MAX_PEERS", 2)
+    kept = [_raw(served.path) for _ in range(2)]
+    for sock in kept:
+        sock.sendall(wire.encode_frame([ROW]))
+        assert sock.recv(4)
+    with _raw(served.path) as sock:
+        assert sock.recv(1) == b""
+    for sock in kept:
+        sock.close()
+    time.sleep(0.05)
+
+
+def test_a_path_that_cannot_be_bound_is_unavailable(tmp_path: Path) -> None:
+    log = writer(tmp_path / "ledger.db")
+    with pytest.raises(Unavailable) as caught:
+        Sequencer(log, tmp_path / ("x" * 200))
+    assert caught.value.code == "ledger-socket"
+    assert os.listdir(tmp_path)

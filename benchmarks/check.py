@@ -37,7 +37,9 @@ def count(ledger: Path) -> Counts:
     with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as database:
         # Control bodies (the batch leaves of the audit) have no box; records have one.
         boxed = "SELECT count(*) FROM body WHERE length(box) > 0"
-        one = f"SELECT (SELECT count(*) FROM leaf), ({boxed}), (SELECT count(*) FROM audit)"
+        # One row of the audit table holds the n records of one commit.
+        audits = "SELECT coalesce(sum(n), 0) FROM audit"
+        one = f"SELECT (SELECT count(*) FROM leaf), ({boxed}), ({audits})"
         return Counts(*database.execute(one).fetchone())
 
 

@@ -157,11 +157,11 @@ def test_counts_come_from_the_ledger_file_and_leave_out_control_bodies(tmp_path:
     path = tmp_path / "ledger.db"
     with sqlite3.connect(path) as database:
         database.executescript(
-            "CREATE TABLE leaf(i); CREATE TABLE body(i, body, box); CREATE TABLE audit(a);"
-            "INSERT INTO leaf VALUES (0), (1), (2); INSERT INTO audit VALUES (0);"
+            "CREATE TABLE leaf(i); CREATE TABLE body(i, body, box); CREATE TABLE audit(a, n);"
+            "INSERT INTO leaf VALUES (0), (1), (2); INSERT INTO audit VALUES (0, 2), (2, 3);"
             "INSERT INTO body VALUES (0, x'00', NULL), (1, x'00', x''), (2, x'00', x'01');"
         )
-    assert count(path) == Counts(leaves=3, bodies=1, audits=1)
+    assert count(path) == Counts(leaves=3, bodies=1, audits=5)
 
 
 class _Fake(http.server.BaseHTTPRequestHandler):

@@ -63,8 +63,9 @@ def check_node(settings: Settings) -> None:
             code="keys-beside-data",
             where="node.keys",
         )
-    KeyStore(places.key_store, keys, Clock()).close()
+    # The ledger first: for a whole folder from an older copy its two heads say the most.
     open_checked(places.ledger, HeadMemory(places.head_memory)).close()
+    KeyStore(places.key_store, keys, Clock()).close()
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -7,7 +7,8 @@ Invariants:
 * Nothing opens without the PEK of every (patient, class) pair of its set.
 * Keys are durable before anything is sealed under them.
 * After a shred, no old copy of the key store opens anything, whatever else is known.
-* The key folder and the key store carry one epoch; an older copy of either is noticed.
+* The key folder and the key store carry one epoch and one count of sets ever made; an older copy
+  of either is noticed.
 * A signature or a seal that does not verify raises; nothing half verified is handed out.
 
 Specifications: RFC 5869 (HKDF), RFC 3394 (AES-KW), RFC 8032 (Ed25519), FIPS 204 (ML-DSA-44),

@@ -1,6 +1,6 @@
 """The key store's file: SQLite, two tables of boxes and a few numbers; nothing in it is plain.
 
-    meta    format, node, generation, epoch, last backup
+    meta    format, node, generation, epoch, last backup, sets ever made
     pek     row name → box(PEK[32] ‖ inner name[32] ‖ token[16])
     keyset  row name, handle name → box(handle[16] ‖ inner names of the sorted pairs)
 
@@ -58,6 +58,7 @@ def create_file(path: Path, node_id: bytes, generation: int, epoch: int) -> None
         set_meta(db, "generation", generation)
         set_meta(db, "epoch", epoch)
         set_meta(db, "last_backup_us", 0)
+        set_meta(db, "made", 0)
     db.close()
 
 
@@ -109,6 +110,12 @@ def one(db: sqlite3.Connection, query: str, *values: object) -> Any:
 def meta(db: sqlite3.Connection, name: str) -> int:
     """One number of the file."""
     return int(_meta(db, name))
+
+
+def sets_made(db: sqlite3.Connection) -> int:
+    """How many sets the file has ever made; a file from before the number has those it holds."""
+    row = one(db, "SELECT value FROM meta WHERE name = 'made'")
+    return int(one(db, "SELECT count(*) FROM keyset") if row is None else row)
 
 
 def node_of(db: sqlite3.Connection) -> bytes:

@@ -10,6 +10,7 @@ author-ROLE.key     Ed25519 seed of one process's author chain
 log-ed25519.key, log-mldsa44.key   checkpoints
 token.pem           P-384, signs access tokens
 epoch               counts generations; must agree with the key store
+sets-made           how many key sets the key store ever made; never in a backup
 """
 
 from __future__ import annotations

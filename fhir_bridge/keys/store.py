@@ -25,6 +25,7 @@ from fhir_bridge.keys.erasure import (
 )
 from fhir_bridge.keys.generation import Generation
 from fhir_bridge.keys.key_set import KeySet, Pairs, canonical
+from fhir_bridge.keys.made_count import MadeCount
 from fhir_bridge.keys.node_keys import NodeKeys
 from fhir_bridge.keys.recent import Recent
 
@@ -56,6 +57,7 @@ class KeyStore:
         try:
             with node_keys.lock():
                 epoch = self._check_against_node()
+            self._made = self._check_made()
             self._mark = EpochMark(path.with_name(path.name + "-epoch"))
         except BaseException:
             self._db.close()
@@ -77,6 +79,7 @@ class KeyStore:
         self._by_pairs.clear()
         self._by_handle.clear()
         self._mark.close()
+        self._made.close()
         self._db.close()
 
     @property
@@ -115,6 +118,7 @@ class KeyStore:
             with key_db.transaction(self._db):
                 self._reload_if_stale()
                 made = {pairs: self._make(pairs) for pairs in missing}
+            self._made.note(key_db.sets_made(self._db))
             for pairs, key_set in made.items():
                 self._remember(pairs, key_set)
             sets |= made
@@ -251,6 +255,23 @@ class KeyStore:
             keys.set_epochs(epoch)
         return epoch
 
+    def _check_made(self) -> MadeCount:
+        """The key folder's count of sets ever made; it never knows more than the newest file."""
+        count = MadeCount(self._keys.folder)
+        # In this order: others go on making sets, in the file first.
+        known = count.known()
+        made = key_db.sets_made(self._db)
+        if made < known:
+            count.close()
+            raise Corrupt(
+                f"the key store has made {made} key sets, the key folder remembers {known}: the"
+                " key store is an older copy; restore the newest one",
+                code="key-store-older",
+                where=self._path.name,
+            )
+        count.note(made)
+        return count
+
     def _load_generation(self) -> Generation:
         self._mark.look()
         for _ in range(5):
@@ -348,6 +369,7 @@ class KeyStore:
                     generation.wrap(self._clock.random(32) + inner + self._clock.random(16)),
                 ),
             )
+        made = key_db.sets_made(self._db)
         stem = self._clock.random(_HANDLE_RANDOM)
         content = stem + self._keys.handle_check(stem)[:4] + members
         self._db.execute(
@@ -358,4 +380,5 @@ class KeyStore:
                 generation.wrap(content),
             ),
         )
+        key_db.set_meta(self._db, "made", made + 1)
         return self._opened(generation.wrap(content))

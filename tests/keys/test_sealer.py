@@ -161,11 +161,11 @@ def test_an_audit_row_comes_back_and_any_changed_byte_is_refused(here: Node) -> 
             here.sealer.open_audit(row.sealed, hint)
 
 
-def test_a_hint_whose_set_is_gone_says_shredded(here: Node, tmp_path: Path) -> None:
+def test_a_hint_whose_set_is_gone_says_shredded(here: Node) -> None:
     sealed = here.sealer.seal(PAIRS, header(), RECORD)
-    (tmp_path / "other").mkdir()
-    empty = KeyStore.create(tmp_path / "other" / "keys.db", here.keys)
-    stranger = Sealer(here.keys, "bundle", ORIGIN, MEMBER, empty, FixedClock())
+    assert here.store.sweep(frozenset()) == 1
+    without = KeyStore(here.store_path, here.keys)
+    stranger = Sealer(here.keys, "bundle", ORIGIN, MEMBER, without, FixedClock())
     with pytest.raises(NotFound) as caught:
         opened(stranger, sealed)
     assert caught.value.code == "shredded"

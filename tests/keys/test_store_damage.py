@@ -18,6 +18,7 @@ from fhir_bridge.keys import (
     key_files,
     restore,
 )
+from fhir_bridge.keys.made_count import MadeCount
 from fhir_bridge.keys.recent import Recent
 from tests.keys.build import FixedClock, Node, node
 from tests.keys.test_store import readable, sealed_world
@@ -108,6 +109,60 @@ def test_a_store_that_is_absent_foreign_or_damaged_is_refused(here: Node, tmp_pa
     with pytest.raises(Corrupt) as caught:
         again(here)
     assert caught.value.code == "key-generation"
+
+
+def test_an_older_store_of_the_same_epoch_is_noticed(here: Node, tmp_path: Path) -> None:
+    here.store.ensure([((f"p{i}", "normal"),) for i in range(3)])
+    here.store.backup_to(tmp_path / "old.db")
+    again(here).close()
+    here.store.ensure([(("p0", "normal"),), (("later", "normal"),)])
+    with pytest.raises(Corrupt, match=r"made 3 key sets, the key folder remembers 4") as caught:
+        KeyStore(tmp_path / "old.db", NodeKeys.load(here.keys.folder))
+    assert (caught.value.code, caught.value.where) == ("key-store-older", "old.db")
+    here.store.rotate()
+    here.store.shred("later")
+    here.store.sweep(frozenset())
+    again(here).close()
+    assert (here.keys.folder / "sets-made").read_bytes() == (4).to_bytes(8, "big")
+
+
+def test_a_count_that_was_lost_or_fell_behind_is_taken_from_the_store(
+    here: Node, tmp_path: Path
+) -> None:
+    here.store.ensure([((f"p{i}", "normal"),) for i in range(3)])
+    count = here.keys.folder / "sets-made"
+    for before in (None, b"", (1).to_bytes(8, "big")):
+        count.unlink()
+        if before is not None:
+            count.write_bytes(before)
+        again(here).close()
+        assert count.read_bytes() == (3).to_bytes(8, "big")
+    other = again(here)
+    other.key_set((("p4", "normal"),))
+    here.store.key_set((("p4", "normal"),))
+    assert MadeCount(here.keys.folder).known() == 4
+    MadeCount(here.keys.folder).note(2)
+    assert MadeCount(here.keys.folder).known() == 4
+
+
+def test_a_store_from_before_the_count_opens_and_counts_on(here: Node) -> None:
+    here.store.ensure([((f"p{i}", "normal"),) for i in range(3)])
+    here.store._db.execute("DELETE FROM meta WHERE name = 'made'")
+    (here.keys.folder / "sets-made").unlink()
+    older = again(here)
+    assert MadeCount(here.keys.folder).known() == 3
+    older.key_set((("p4", "normal"),))
+    assert MadeCount(here.keys.folder).known() == 4
+    again(here).close()
+
+
+def test_the_count_is_no_part_of_a_key_backup(here: Node, tmp_path: Path) -> None:
+    here.store.key_set((("p", "normal"),))
+    backup(tmp_path / "b", here.keys, here.store, 1)
+    assert not list((tmp_path / "b").rglob("sets-made"))
+    here.store.key_set((("later", "normal"),))
+    restore(tmp_path / "b", tmp_path / "x", tmp_path / "x.db")
+    assert MadeCount(tmp_path / "x").known() == 1
 
 
 def test_a_damaged_row_is_corrupt_and_not_an_erasure(here: Node) -> None:

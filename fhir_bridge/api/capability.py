@@ -81,7 +81,7 @@ def _resource(
         "versioning": "versioned",
         "readHistory": I.VREAD in served,
         "updateCreate": False,
-        "conditionalCreate": False,
+        "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": False,
         "conditionalDelete": "not-supported",

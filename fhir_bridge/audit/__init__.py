@@ -18,15 +18,6 @@ from fhir_bridge.audit.accounting import (
     disclosures_bundle,
     hipaa_accountable,
 )
-from fhir_bridge.audit.events import (
-    record_failure,
-    record_read,
-    record_refusal,
-    record_search,
-    record_token,
-    record_transaction,
-    record_write,
-)
 from fhir_bridge.audit.record import DENIED, FAILED, SUCCESS, Entity, Record, parse, record
 from fhir_bridge.audit.render import Server, render
 from fhir_bridge.audit.shapes import SHAPES
@@ -45,12 +36,5 @@ __all__ = [
     "hipaa_accountable",
     "parse",
     "record",
-    "record_failure",
-    "record_read",
-    "record_refusal",
-    "record_search",
-    "record_token",
-    "record_transaction",
-    "record_write",
     "render",
 ]

@@ -13,7 +13,6 @@ from fhir_bridge.config.settings import (
     Consent,
     Http,
     Ledger,
-    Log,
     Node,
     Processes,
     Search,
@@ -60,7 +59,6 @@ def build(
         search=Search(**full["search"]),
         smart=Smart(**full["smart"]),
         processes=Processes(**full["processes"]),
-        log=Log(**full["log"]),
         source=source,
     )
 

@@ -11,7 +11,6 @@ __all__ = [
     "Consent",
     "Http",
     "Ledger",
-    "Log",
     "Node",
     "Processes",
     "Search",
@@ -102,17 +101,7 @@ class Smart:
 class Processes:
     """``[processes]``."""
 
-    workers: int
     bundle_worker: bool
-    indexer: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """``[log]``."""
-
-    level: str
-    format: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +115,5 @@ class Settings:
     search: Search
     smart: Smart
     processes: Processes
-    log: Log
     source: Path | None = None
     """The file they came from; None when there was none."""

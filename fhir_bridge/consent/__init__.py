@@ -13,7 +13,7 @@ membership, dates and graph of the data, law overlays, the break-glass path.
 
 from __future__ import annotations
 
-from fhir_bridge.consent.authority import Authority, may_write_consent
+from fhir_bridge.consent.authority import author_of, has_authority
 from fhir_bridge.consent.decide import RULES, decide
 from fhir_bridge.consent.decider import NO_DIRECTIVES, Decider
 from fhir_bridge.consent.directive import Directive, Effect, Normalised, Rule, Standing
@@ -29,7 +29,6 @@ __all__ = [
     "RULES",
     "SHIPPED",
     "Asked",
-    "Authority",
     "Cell",
     "Decider",
     "Decision",
@@ -43,9 +42,10 @@ __all__ = [
     "Standing",
     "ancestors",
     "ask",
+    "author_of",
     "decide",
     "findings",
-    "may_write_consent",
+    "has_authority",
     "normalise",
     "purpose_key",
     "refused_elements",

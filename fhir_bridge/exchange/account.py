@@ -18,7 +18,7 @@ from fhir_bridge.exchange.ingest import require_scope
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.trail import audit_pairs
 from fhir_bridge.exchange.visible import absent
-from fhir_bridge.terms import Interaction, Relation, Requester
+from fhir_bridge.terms import Relation, Requester
 
 __all__ = ["chain_of", "disclosures"]
 
@@ -35,11 +35,11 @@ async def disclosures(
     hit = rooms.locator.current("Patient", patient_id)
     gate = rooms.gates.reading(requester, "r")
     if hit is None or gate.decision(hit.group).relation is Relation.OTHER or not gate(hit.group):
-        await absent(rooms, requester, request, hit, Interaction.OPERATION)
+        await absent(rooms, requester, request, hit, "disclosures")
         raise NotFound("there is no such Patient")
     await rooms.follower.reached(rooms.reader.size())
     rows = [(str(a), record) for a, status, record in chain_of(rooms, patient_id) if status == 0]
-    index = await release(rooms, requester, request, gate, [hit], "everything")
+    index = await release(rooms, requester, request, gate, [hit], "disclosures")
     bundle = disclosures_bundle(
         rows,
         server=Server(rooms.member, base_url),

@@ -27,7 +27,7 @@ from fhir_bridge.exchange.answer import Written, response_bundle
 from fhir_bridge.exchange.commit import Records, commit_drafts
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.disclose import read
-from fhir_bridge.exchange.drafts import Draft, author_of, new_version, tombstone
+from fhir_bridge.exchange.drafts import Draft, new_version, tombstone
 from fhir_bridge.exchange.find import search
 from fhir_bridge.exchange.ingest import (
     check_match,
@@ -43,7 +43,7 @@ from fhir_bridge.exchange.records import refused, written
 from fhir_bridge.exchange.resolve import References
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.fhir import Entry, Ref, Resource, admit_tree, references, split_bundle
-from fhir_bridge.terms import Interaction, Requester
+from fhir_bridge.terms import Requester
 
 __all__ = ["batch", "transaction"]
 
@@ -185,7 +185,7 @@ async def _plan(
     ]
     resolver.check()
     plan = _Plan(works)
-    author = author_of(requester)
+    author = rooms.gates.author(requester)
     for work, names in zip(works, mapped, strict=True):
         if work.done is not None or work.entry.method == "GET":
             continue
@@ -211,7 +211,8 @@ async def _identify(rooms: Rooms, requester: Requester, request: RequestInfo, wo
                 )
     elif work.entry.method in ("PUT", "DELETE"):
         try:
-            hit = await may_change(rooms, requester, request, work.type, work.id)
+            kind = "update" if work.entry.method == "PUT" else "delete"
+            hit = await may_change(rooms, requester, request, work.type, work.id, kind)
         except NotFound:
             if work.entry.method == "PUT" and OPERATOR_ROLE in requester.roles:
                 # Only behind the owner's socket: an import keeps the ids it comes with.
@@ -270,16 +271,16 @@ async def _commit(rooms: Rooms, requester: Requester, request: RequestInfo, plan
         return rooms.reader.size()
 
     def records() -> Records:
-        return written(rooms, requester, request, plan.drafts, Interaction.TRANSACTION)
+        return written(rooms, requester, request, plan.drafts, "transaction")
 
     def decide() -> None:
         require_collect(rooms, requester, plan.drafts)
 
     try:
         result = await commit_drafts(rooms, plan.drafts, decide, records)
-    except Forbidden:
+    except Forbidden as error:
         patients = sorted({p for d in plan.drafts for p in d.facts.patients})
-        await refused(rooms, requester, request, patients, Interaction.TRANSACTION)
+        await refused(rooms, requester, request, patients, "transaction", error.code)
         raise
     return result.size
 

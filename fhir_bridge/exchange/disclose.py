@@ -18,7 +18,7 @@ from fhir_bridge.exchange.records import released
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.visible import absent
 from fhir_bridge.locator import Hit
-from fhir_bridge.terms import Interaction, Requester
+from fhir_bridge.terms import Requester
 
 __all__ = ["history", "patients_of", "read", "release", "vread"]
 
@@ -30,7 +30,7 @@ async def read(
     require_scope(requester, type_, "r")
     await rooms.pending.settle(type_, id_)
     hit = rooms.locator.current(type_, id_)
-    return await _release_one(rooms, requester, request, type_, hit, Interaction.READ)
+    return await _release_one(rooms, requester, request, type_, hit, "read")
 
 
 async def vread(
@@ -45,7 +45,7 @@ async def vread(
     require_scope(requester, type_, "r")
     await rooms.pending.settle(type_, id_)
     hit = rooms.locator.version(type_, id_, version_id)
-    return await _release_one(rooms, requester, request, type_, hit, Interaction.VREAD)
+    return await _release_one(rooms, requester, request, type_, hit, "vread")
 
 
 async def history(
@@ -64,7 +64,7 @@ async def history(
     hits = [h for h in rooms.locator.history(type_, id_, None, count) if gate(h.group)]
     if not hits:
         newest = rooms.locator.current(type_, id_)
-        await absent(rooms, requester, request, newest, Interaction.HISTORY_INSTANCE)
+        await absent(rooms, requester, request, newest, "history")
         raise NotFound(f"there is no such {type_}")
     index = await release(rooms, requester, request, gate, hits, "history")
     parts = [
@@ -120,19 +120,19 @@ async def _release_one(
     request: RequestInfo,
     type_: str,
     hit: Hit | None,
-    interaction: Interaction,
+    kind: str,
 ) -> Released:
     gate = rooms.gates.reading(requester, "r")
     if hit is None or not gate(hit.group):
-        await absent(rooms, requester, request, hit, interaction)
+        await absent(rooms, requester, request, hit, kind)
         raise NotFound(f"there is no such {type_}")
     if hit.deleted:
-        await absent(rooms, requester, request, hit, interaction)
+        await absent(rooms, requester, request, hit, kind)
         raise Gone(f"this {type_} was deleted")
     raw = rooms.bodies.get(hit.index)
     try:
-        index = await release(rooms, requester, request, gate, [hit], interaction.value)
+        index = await release(rooms, requester, request, gate, [hit], kind)
     except NotFound:
-        await absent(rooms, requester, request, hit, interaction)
+        await absent(rooms, requester, request, hit, kind)
         raise
     return Released(hit.type, hit.id, hit.version_id, hit.updated_us, index, raw)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +13,10 @@ from fhir_bridge.fbe1 import EntryType, Header
 from fhir_bridge.fhir import is_shared_type, parse, patients, stamp
 from fhir_bridge.labels import label
 from fhir_bridge.locator import Facts as GroupFacts
-from fhir_bridge.terms import Requester
 
 __all__ = [
     "MEDIA_TYPE",
     "Draft",
-    "author_of",
     "consent_facts",
     "facts_of",
     "new_version",
@@ -60,14 +57,6 @@ class Draft:
             organisation=self.facts.author,
             version=self.number,
         )
-
-
-def author_of(requester: Requester, self_purposes: Iterable[str] = ("PATRQT",)) -> str:
-    """Who authors what ``requester`` writes: the patient who speaks for themself, else the
-    organisation."""
-    if requester.patient is not None and requester.purpose in self_purposes:
-        return f"Patient/{requester.patient}"
-    return requester.organization
 
 
 def new_version(

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 import orjson
 
-from fhir_bridge.errors import BridgeError, Incorrect, NotFound
+from fhir_bridge.errors import BridgeError, Incorrect, NotFound, Unsupported
 from fhir_bridge.exchange.answer import Part, searchset
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.disclose import release
@@ -25,7 +25,7 @@ from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.visible import absent
 from fhir_bridge.locator import Hit, Page
 from fhir_bridge.search import Limits, Query, parse, plan
-from fhir_bridge.terms import Interaction, Requester
+from fhir_bridge.terms import Requester
 
 __all__ = ["everything", "next_page", "search"]
 
@@ -83,7 +83,7 @@ async def everything(
     hit = rooms.locator.current("Patient", patient_id)
     gate = rooms.gates.reading(requester, "r")
     if hit is None or hit.deleted or not gate(hit.group):
-        await absent(rooms, requester, request, hit, Interaction.OPERATION)
+        await absent(rooms, requester, request, hit, "everything")
         raise NotFound("there is no such Patient")
     count = rooms.limits.default_count
     for name, value in pairs:
@@ -174,7 +174,14 @@ async def _page(
 def _included(rooms: Rooms, query: Query, page: Page, gate: Gate) -> tuple[Hit, ...]:
     if not page.hits or not (query.includes or query.revincludes):
         return ()
-    return rooms.locator.includes(page.hits, query.includes, query.revincludes, gate).hits
+    found = rooms.locator.includes(page.hits, query.includes, query.revincludes, gate)
+    if not found.complete:
+        # A part of the includes would look like all of them.
+        raise Unsupported(
+            "this page would include too many resources; ask for fewer with _count or _include",
+            code="too-costly",
+        )
+    return found.hits
 
 
 def _part(rooms: Rooms, hit: Hit, mode: str) -> Part:

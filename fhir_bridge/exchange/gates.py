@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from fhir_bridge.clock import Clock
-from fhir_bridge.consent import Asked, Decider, Decision, Facts, Policy, ask, decide
+from fhir_bridge.consent import Asked, Decider, Decision, Facts, Policy, ask, author_of, decide
 from fhir_bridge.exchange.consents import ConsentView
 from fhir_bridge.terms import Action, Relation, Requester
 
@@ -24,7 +23,7 @@ _OUT_OF_SCOPE = Decision(False, ("scope",), Relation.OTHER)
 
 
 class Gate:
-    """Answers for one shape of requester. Call it with a group id."""
+    """Answers for one requester. Call it with a group id."""
 
     def __init__(
         self,
@@ -83,7 +82,7 @@ class Gate:
 
 
 class Gates:
-    """The gates of this process, one per shape of requester, kept while they are used."""
+    """The gates of this process, one per token and scope letter, kept while they are used."""
 
     def __init__(
         self,
@@ -109,7 +108,7 @@ class Gates:
 
     def reading(self, requester: Requester, letter: str) -> Gate:
         """The gate for reading with scope letter ``letter`` (``r`` or ``s``)."""
-        key = (replace(requester, token_id=""), letter)
+        key = (requester, letter)
         gate = self._gates.get(key)
         if gate is None:
             gate = Gate(
@@ -121,9 +120,13 @@ class Gates:
         gate.refresh(self.now_us())
         return gate
 
+    def author(self, requester: Requester) -> str:
+        """Who authors what ``requester`` writes."""
+        return author_of(requester, self._policy)
+
     def asked(self, requester: Requester, action: Action) -> Asked:
         """The request of ``requester``, with the directory's other names of its organisation."""
-        key = (replace(requester, token_id=""), action)
+        key = (requester, action)
         asked = self._asked.get(key)
         if asked is None:
             asked = ask(requester, action, aliases=self._aliases(requester.organization))

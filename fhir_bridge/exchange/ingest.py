@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from fhir_bridge.errors import Conflict, Forbidden, Incorrect, NotFound, Precondition
 from fhir_bridge.exchange.commit import Records, commit_drafts
 from fhir_bridge.exchange.contract import Receipt, RequestInfo
-from fhir_bridge.exchange.drafts import Draft, author_of, new_version, tombstone
+from fhir_bridge.exchange.drafts import Draft, new_version, tombstone
 from fhir_bridge.exchange.match import conditional
 from fhir_bridge.exchange.records import refused, written
 from fhir_bridge.exchange.resolve import local_links
@@ -19,7 +19,7 @@ from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.visible import absent, visible
 from fhir_bridge.fhir import Resource, admit
 from fhir_bridge.locator import Hit
-from fhir_bridge.terms import Action, Interaction, Requester
+from fhir_bridge.terms import Action, Requester
 
 __all__ = [
     "check_match",
@@ -64,10 +64,10 @@ async def _create(
         resource.raw,
         id_=rooms.clock.new_id(),
         number=1,
-        author=author_of(requester),
+        author=rooms.gates.author(requester),
         references=local_links(resource, rooms.base_url),
     )
-    return await _commit(rooms, requester, request, draft, Interaction.CREATE)
+    return await _commit(rooms, requester, request, draft, "create")
 
 
 async def update(
@@ -84,10 +84,10 @@ async def update(
     resource = admit(raw, expected_type=type_)
     _same_id(resource, id_)
     # Asked before standing in line, too: who may not know of it must not learn by waiting.
-    await may_change(rooms, requester, request, type_, id_)
+    await may_change(rooms, requester, request, type_, id_, "update")
     async with rooms.turns.of(type_, id_):
         for _ in range(_RACES):
-            hit = await may_change(rooms, requester, request, type_, id_)
+            hit = await may_change(rooms, requester, request, type_, id_, "update")
             check_match(hit, if_match)
             draft = new_version(
                 rooms.clock,
@@ -95,11 +95,11 @@ async def update(
                 resource.raw,
                 id_=id_,
                 number=hit.number + 1,
-                author=author_of(requester),
+                author=rooms.gates.author(requester),
                 references=local_links(resource, rooms.base_url),
             )
             try:
-                return await _commit(rooms, requester, request, draft, Interaction.UPDATE)
+                return await _commit(rooms, requester, request, draft, "update")
             except Conflict as race:
                 await _settle_race(rooms, race, if_match)
     raise Conflict("other writes keep coming first; try again", code="version-conflict")
@@ -115,10 +115,10 @@ async def delete(
 ) -> Receipt:
     """A deletion as the next version; the history stays. Deleting twice is one deletion."""
     require_scope(requester, type_, "d")
-    await may_change(rooms, requester, request, type_, id_)
+    await may_change(rooms, requester, request, type_, id_, "delete")
     async with rooms.turns.of(type_, id_):
         for _ in range(_RACES):
-            hit = await may_change(rooms, requester, request, type_, id_)
+            hit = await may_change(rooms, requester, request, type_, id_, "delete")
             check_match(hit, if_match)
             if hit.deleted:
                 return Receipt(type_, id_, hit.version_id, hit.updated_us, hit.index, b"", False)
@@ -128,29 +128,31 @@ async def delete(
                 id_,
                 hit.number + 1,
                 rooms.locator.facts(hit.group),
-                author_of(requester),
+                rooms.gates.author(requester),
             )
             try:
-                return await _commit(rooms, requester, request, draft, Interaction.DELETE)
+                return await _commit(rooms, requester, request, draft, "delete")
             except Conflict as race:
                 await _settle_race(rooms, race, if_match)
     raise Conflict("other writes keep coming first; try again", code="version-conflict")
 
 
 async def may_change(
-    rooms: Rooms, requester: Requester, request: RequestInfo, type_: str, id_: str
+    rooms: Rooms, requester: Requester, request: RequestInfo, type_: str, id_: str, kind: str
 ) -> Hit:
     """The newest version, when the requester may see it and wrote it.
 
-    NotFound, recorded, when it is absent or hidden; Forbidden when it is somebody else's: only
-    the author writes new versions, others add resources that refer to it.
+    NotFound when it is absent or hidden, Forbidden when it is somebody else's, both recorded:
+    only the author writes new versions, others add resources that refer to it.
     """
     await rooms.pending.settle(type_, id_)
     hit = rooms.locator.current(type_, id_)
     if hit is None or not visible(rooms, requester, hit):
-        await absent(rooms, requester, request, hit, Interaction.UPDATE)
+        await absent(rooms, requester, request, hit, kind)
         raise NotFound(f"there is no such {type_}")
-    if rooms.locator.facts(hit.group).author != author_of(requester):
+    facts = rooms.locator.facts(hit.group)
+    if facts.author != rooms.gates.author(requester):
+        await refused(rooms, requester, request, facts.patients[:1], kind, "not-author")
         raise Forbidden(
             f"only the author of this {type_} may write its next version; add a linked resource",
             code="not-author",
@@ -176,7 +178,7 @@ def require_collect(rooms: Rooms, requester: Requester, drafts: Sequence[Draft])
         if not decision.permit:
             raise Forbidden(
                 f"this {draft.type} may not be collected: {decision.reasons[0]}",
-                code="may-not-collect",
+                code=decision.reasons[0],
             )
 
 
@@ -188,16 +190,16 @@ async def _commit(
     requester: Requester,
     request: RequestInfo,
     draft: Draft,
-    interaction: Interaction,
+    kind: str,
 ) -> Receipt:
     def records() -> Records:
-        return written(rooms, requester, request, [draft], interaction)
+        return written(rooms, requester, request, [draft], kind)
 
     decide: Callable[[], None] = lambda: require_collect(rooms, requester, [draft])  # noqa: E731
     try:
         result = await commit_drafts(rooms, [draft], decide, records)
-    except Forbidden:
-        await refused(rooms, requester, request, draft.facts.patients, interaction)
+    except Forbidden as error:
+        await refused(rooms, requester, request, draft.facts.patients, kind, error.code)
         raise
     return _receipt(draft, result.first_index)
 

@@ -16,7 +16,7 @@ from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.visible import absent
 from fhir_bridge.ledger import prove
 from fhir_bridge.locator import Hit
-from fhir_bridge.terms import Interaction, Requester
+from fhir_bridge.terms import Requester
 
 __all__ = ["proof"]
 
@@ -45,10 +45,10 @@ async def proof(
     )
     gate = rooms.gates.reading(requester, "r")
     if hit is None or not gate(hit.group):
-        await absent(rooms, requester, request, hit, Interaction.OPERATION)
+        await absent(rooms, requester, request, hit, "proof")
         raise NotFound(f"there is no such {type_}")
     if hit.deleted:
-        await absent(rooms, requester, request, hit, Interaction.OPERATION)
+        await absent(rooms, requester, request, hit, "proof")
         raise Gone(f"this {type_} was deleted")
     await release(rooms, requester, request, gate, [hit], "proof")
     checkpoint = await _covering(rooms, hit)

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable
 
 from fhir_bridge.audit import parse as parse_record
-from fhir_bridge.consent import Decider, Directive, Facts, normalise
+from fhir_bridge.consent import Decider, Directive, Facts, has_authority, normalise
 from fhir_bridge.errors import NotFound
 from fhir_bridge.exchange.consents import Held
 from fhir_bridge.exchange.drafts import consent_facts
@@ -68,7 +68,7 @@ def directives_loader(
         written = view.consents_of(patient)
         for index in written:
             header, stored = opened(reader, opener, index)
-            if header.organisation not in custodians | {f"Patient/{patient}"}:
+            if not has_authority(header.organisation, patient, custodians):
                 continue
             normalised = normalise(parse(stored))
             if normalised.patient == patient and normalised.directive is not None:

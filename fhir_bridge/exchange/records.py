@@ -11,22 +11,10 @@ from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.drafts import Draft
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.locator import Hit
-from fhir_bridge.terms import Interaction, Requester
+from fhir_bridge.terms import Requester
 
 __all__ = ["refused", "released", "written"]
 
-_KINDS = {
-    Interaction.CREATE: "create",
-    Interaction.UPDATE: "update",
-    Interaction.DELETE: "delete",
-    Interaction.TRANSACTION: "transaction",
-    Interaction.BATCH: "batch",
-    Interaction.READ: "read",
-    Interaction.VREAD: "vread",
-    Interaction.SEARCH: "search",
-    Interaction.HISTORY_INSTANCE: "history",
-    Interaction.OPERATION: "everything",
-}
 _ACTIONS = {"CREATE": "create", "UPDATE": "update", "DELETE": "delete"}
 
 
@@ -35,7 +23,7 @@ def written(
     requester: Requester,
     request: RequestInfo,
     drafts: Sequence[Draft],
-    interaction: Interaction,
+    kind: str,
 ) -> list[tuple[str, bytes]]:
     """The records of a write: one per patient, and one for what is about nobody."""
     by_patient: dict[str, list[Entity]] = {}
@@ -53,7 +41,7 @@ def written(
         (
             patient,
             record(
-                _KINDS[interaction],
+                kind,
                 at_us=now,
                 requester=requester,
                 network=request.address,
@@ -118,10 +106,14 @@ async def refused(
     requester: Requester,
     request: RequestInfo,
     patients: Sequence[str],
-    interaction: Interaction,
-    reason: str = "no-directive",
+    kind: str,
+    reason: str,
 ) -> None:
-    """Make a refusal durable before it is told. Unavailable when it cannot be."""
+    """Make a refusal durable before it is told. Unavailable when it cannot be.
+
+    ``kind`` is an audit kind (audit.SHAPES), ``reason`` a stable code: of the decision, or what
+    else stood in the way.
+    """
     now = rooms.clock.now_us()
 
     def records() -> list[tuple[str, bytes]]:
@@ -129,7 +121,7 @@ async def refused(
             (
                 patient,
                 record(
-                    _KINDS[interaction],
+                    kind,
                     at_us=now,
                     requester=requester,
                     network=request.address,

@@ -6,7 +6,7 @@ from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.records import refused
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.locator import Hit
-from fhir_bridge.terms import Interaction, Requester
+from fhir_bridge.terms import Requester
 
 __all__ = ["absent", "visible"]
 
@@ -17,13 +17,20 @@ def visible(rooms: Rooms, requester: Requester, hit: Hit, letter: str = "r") -> 
 
 
 async def absent(
-    rooms: Rooms,
-    requester: Requester,
-    request: RequestInfo,
-    hit: Hit | None,
-    interaction: Interaction,
+    rooms: Rooms, requester: Requester, request: RequestInfo, hit: Hit | None, kind: str
 ) -> None:
-    """Record that something was asked for and not given. Absent and hidden cost the same:
-    one record, in the directory's chain or in the patient's, before the same answer."""
+    """Record that something was asked for and not given, and why. Absent and hidden cost the
+    same: one record of one size, in the directory's chain or in the patient's, before the same
+    answer."""
     patients = rooms.locator.facts(hit.group).patients if hit is not None else ()
-    await refused(rooms, requester, request, patients[:1], interaction)
+    reason = _reason(rooms, requester, hit)
+    await refused(rooms, requester, request, patients[:1], kind, reason)
+
+
+def _reason(rooms: Rooms, requester: Requester, hit: Hit | None) -> str:
+    if hit is None:
+        return "absent"
+    decision = rooms.gates.reading(requester, "r").decision(hit.group)
+    if not decision.permit:
+        return decision.reasons[0]
+    return "deleted" if hit.deleted else "consent-changed"

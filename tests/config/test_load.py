@@ -82,7 +82,7 @@ def test_keys_lie_in_the_users_configuration_folder_by_default(tmp_path: Path) -
         ("HTTP_BEHIND_PROXY", "true", True),
         ("HTTP_METRICS_TOKEN", "12345", "12345"),
         ("LEDGER_CHECKPOINT_INTERVAL_S", "2.5", 2.5),
-        ("LOG_LEVEL", "debug", "debug"),
+        ("NODE_PROFILE", "demo", "demo"),
         ("CONSENT_SELF_PURPOSES", '["PATRQT", "FAMRQT"]', ("PATRQT", "FAMRQT")),
     ],
 )
@@ -135,7 +135,7 @@ def test_an_environment_value_cannot_smuggle_in_another_key() -> None:
         ("[http]\nport = 0\n", "bridge.toml line 2: http.port", "from 1 to 65535"),
         ("[http]\nport = true\n", "bridge.toml line 2: http.port", "a whole number"),
         ("http = 1\n", "bridge.toml line 1: http", "must be a section"),
-        ("[log]\nlevel = 'loud'\n", "bridge.toml line 2: log.level", "debug, info, warning, error"),
+        ("[node]\nprofile = 'loud'\n", "bridge.toml line 2: node.profile", "demo, standard"),
         (
             "[smart]\ntoken_lifetime_s = 301\n",
             "bridge.toml line 2: smart.token_lifetime_s",
@@ -272,7 +272,7 @@ def test_values_can_be_put_into_the_shipped_file(tmp_path: Path) -> None:
         "node.member": "clinic.example",
         "node.keys": 'C:\\k "ü"',
         "http.port": 8090,
-        "processes.indexer": False,
+        "processes.bundle_worker": False,
     }
     text = config.with_values(values)
     assert text.count("\n") == config.default_text().count("\n")
@@ -280,7 +280,7 @@ def test_values_can_be_put_into_the_shipped_file(tmp_path: Path) -> None:
     assert settings.node.member == "clinic.example"
     assert settings.node.keys == tmp_path / 'C:\\k "ü"'
     assert settings.http.port == 8090
-    assert settings.processes.indexer is False
+    assert settings.processes.bundle_worker is False
 
 
 @pytest.mark.parametrize("key", ["http.prot", "http", "port"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -11,14 +12,16 @@ from fhir_bridge.consent import (
     RelationTable,
     ancestors,
     ask,
+    author_of,
     findings,
-    may_write_consent,
+    has_authority,
     normalise,
     purpose_key,
     refused_elements,
 )
 from fhir_bridge.consent.period import FOREVER, span
 from fhir_bridge.errors import Incorrect
+from fhir_bridge.terms import Requester
 from tests.consent.world import actor, at, consent, provision, requester
 
 
@@ -251,15 +254,21 @@ def test_a_stated_cell_replaces_the_shipped_one_and_leaves_the_others() -> None:
     assert Policy.from_dict({"self_purposes": ["TREAT"]}).self_purposes == {"TREAT"}
 
 
-def test_only_the_patient_and_a_custodian_may_write_a_consent() -> None:
+def test_only_the_patient_and_a_custodian_have_authority() -> None:
     custodians, policy = {"Organization/a"}, Policy.from_dict()
-    b, a = requester("Organization/b"), requester("Organization/a")
-    assert may_write_consent(a, "p", custodians, policy).reason == "consent-by-custodian"
-    assert not may_write_consent(b, "p", custodians, policy).allowed
-    assert not may_write_consent(b, "p", (), policy).allowed
+
+    def may(who: Requester, patient: str, of: Collection[str] = custodians) -> bool:
+        return has_authority(author_of(who, policy), patient, of)
+
+    assert may(requester("Organization/a"), "p")
+    assert not may(requester("Organization/b"), "p")
+    assert not may(requester("Organization/b"), "p", ())
     mine = requester("Organization/b", "PATRQT", patient="p")
-    assert may_write_consent(mine, "p", custodians, policy).reason == "consent-by-patient"
-    assert not may_write_consent(mine, "q", {"Organization/b"}, policy).allowed
+    assert may(mine, "p")
+    assert not may(mine, "q", {"Organization/b"})
+    assert may(requester("Organization/b", "FAMRQT", patient="p"), "p")
     confined = requester("Organization/b", "TREAT", patient="p")
-    assert not may_write_consent(confined, "p", custodians, policy).allowed
-    assert may_write_consent(confined, "p", {"Organization/b"}, policy).allowed
+    assert not may(confined, "p")
+    assert may(confined, "p", {"Organization/b"})
+    treating = Policy.from_dict({"self_purposes": ["TREAT"]})
+    assert author_of(confined, treating) == "Patient/p"

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from fhir_bridge.assembly.node import Places
-from fhir_bridge.errors import Corrupt, NotFound
+from fhir_bridge.errors import BridgeError, Corrupt, Forbidden, NotFound
 from fhir_bridge.exchange import prove
 from fhir_bridge.keys import ed25519_holds, mldsa44_holds, open_stored
 from fhir_bridge.ledger import Verifiers, parse_policy, verify, verify_log
+from fhir_bridge.terms import Requester
 from tests.exchange.world import CLINIC, HOSPITAL, World, consent, observation, speaks_for
 
 
@@ -141,3 +142,38 @@ async def test_the_whole_log_verifies_after_races_refusals_and_deletions(world: 
     await world.delete(HOSPITAL, "Observation", lab.id)
     log = verify_log(Places.of(world.settings).ledger, ed25519_holds)
     assert log.head.size == world.rooms.reader.head().size
+
+
+async def test_a_refusal_is_recorded_with_its_true_reason(world: World) -> None:
+    patient = await world.patient()
+    seen = (await world.create(HOSPITAL, observation(patient))).id
+
+    async def refused(who: Requester) -> tuple[str, ...]:
+        with pytest.raises(BridgeError):
+            await world.read(who, "Observation", seen)
+        last = (await world.account(patient))[-1]
+        return (last.kind, *last.reasons, last.basis)
+
+    assert await refused(CLINIC) == ("read", "no-directive", "45 CFR 171.202(b)")
+    await world.create(HOSPITAL, consent(patient, "deny"))
+    assert await refused(CLINIC) == ("read", "directive-deny", "45 CFR 171.202(e)")
+    await world.delete(HOSPITAL, "Observation", seen)
+    assert await refused(HOSPITAL) == ("read", "deleted", "")
+
+
+async def test_writing_anothers_record_is_refused_and_recorded(world: World) -> None:
+    patient = await world.patient()
+    seen = (await world.create(HOSPITAL, observation(patient))).id
+    await world.create(HOSPITAL, consent(patient))
+    with pytest.raises(Forbidden):
+        await world.update(CLINIC, seen, observation(patient, "2.00"))
+    last = (await world.account(patient))[-1]
+    assert (last.kind, last.out, last.reasons) == ("update", 4, ("not-author",))
+
+
+async def test_who_speaks_as_the_patient_is_a_setting_for_writing_too(world: World) -> None:
+    patient = await world.patient()
+    proxy = speaks_for(patient, "FAMRQT")
+    await world.create(proxy, consent(patient))
+    seen = (await world.create(HOSPITAL, observation(patient))).id
+    assert (await world.read(CLINIC, "Observation", seen)).id == seen

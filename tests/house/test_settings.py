@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -41,3 +42,14 @@ def test_the_shipped_file_states_every_setting() -> None:
     text = config.default_text()
     names = {key.rpartition(".")[2] for key in settings()}
     assert [name for name in names if f"\n{name} = " not in text] == []
+
+
+def test_every_setting_is_read_by_something() -> None:
+    code = "\n".join(
+        path.read_text()
+        for path in (ROOT / "fhir_bridge").rglob("*.py")
+        if "config" not in path.relative_to(ROOT / "fhir_bridge").parts[0]
+    )
+    # [consent] goes to its room whole, which refuses a key that it does not know.
+    ours = [key for key in settings() if not key.startswith("consent.")]
+    assert [key for key in ours if not re.search(rf"\b{key.replace('.', '[.]')}\b", code)] == []

@@ -72,8 +72,14 @@ COMMON_TYPES = (
 
 
 def warm() -> None:
-    """Compile what every process will need, while memory can still be shared."""
+    """Compile what every process will need, and keep it shared once they are forked.
+
+    A collection writes to every object that it looks at, and a page that is written to is no
+    longer shared: what exists now is taken out of the collector's sight.
+    """
     compile_types(COMMON_TYPES)
+    gc.collect()
+    gc.freeze()
 
 
 def sequencer_role(settings: Settings, ready: Ready) -> None:
@@ -165,7 +171,6 @@ def _loop(run: Callable[[], Awaitable[None]]) -> None:
     """Run until done, with the garbage collector out of the way of what lives for ever."""
 
     async def main() -> None:
-        gc.collect()
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         await run()

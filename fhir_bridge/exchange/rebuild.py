@@ -18,7 +18,7 @@ from fhir_bridge.search import extract
 
 __all__ = ["Follow"]
 
-_BATCH_ENTRIES = 8192
+_BATCH_ENTRIES = 4096
 _BATCH_AUDITS = 32_768
 
 

@@ -45,7 +45,7 @@ class Locator:
         *,
         examine: int = 20_000,
         sortable: int = 100_000,
-        cache_kib: int = 65_536,
+        cache_kib: int = 16_384,
     ) -> None:
         self._path = path
         self._session = Session(path, key, layout, cache_kib)

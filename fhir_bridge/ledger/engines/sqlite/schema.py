@@ -105,7 +105,7 @@ def _for_writing(connection: sqlite3.Connection) -> sqlite3.Connection:
     for pragma in (
         "synchronous = FULL",
         "secure_delete = ON",
-        "cache_size = -65536",
+        "cache_size = -16384",
         "wal_autocheckpoint = 4000",
         "journal_size_limit = 67108864",
         "temp_store = MEMORY",

@@ -10,6 +10,7 @@ import asyncio
 import zlib
 from typing import Protocol
 
+from fhir_bridge.api.deadlines import Deadlines
 from fhir_bridge.api.fields import Fields
 from fhir_bridge.api.outcome import Refused
 from fhir_bridge.errors import Incorrect
@@ -58,12 +59,12 @@ def check_encoding(headers: Fields) -> bool:
     )
 
 
-async def read(stream: Stream, limit: int, deadline_s: float) -> bytes:
+async def read(stream: Stream, limit: int, deadlines: Deadlines) -> bytes:
     """The bytes as sent; 408 when they do not arrive in time, 413 past the limit."""
     parts: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(deadline_s):
+        with deadlines.within():
             while not stream.at_eof():
                 part = await stream.readany()
                 size += len(part)

@@ -28,6 +28,7 @@ from fhir_bridge.api.contract import (
     Style,
     Surface,
 )
+from fhir_bridge.api.deadlines import Deadlines
 from fhir_bridge.api.dispatch import Dispatch, split_target
 from fhir_bridge.api.endpoints.metadata import metadata
 from fhir_bridge.api.fields import Fields
@@ -69,6 +70,8 @@ class Door:
         self.draining = False
         self.in_flight = 0
         self._empty = asyncio.Event()
+        self._handling = Deadlines(settings.limits.handler_deadline_s)
+        self._receiving = Deadlines(settings.limits.body_deadline_s)
         self._log = log
         self.table = self._tabled(surface)
         self._dispatch = Dispatch(self.table, surface.types)
@@ -97,7 +100,7 @@ class Door:
             route, params = self._dispatch.find(request.method, path)
             line.route, style = route.template, route.style
             self._room_for(route)
-            async with asyncio.timeout(self.settings.limits.handler_deadline_s):
+            with self._handling.within():
                 reply = await self._serve(request, route, params, query, line)
         except BridgeError as error:
             if error.category in ("fault", "corrupt"):
@@ -187,8 +190,7 @@ class Door:
         if (headers.get("Expect") or "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
-        deadline_s = self.settings.limits.body_deadline_s
-        raw = await bodies.read(request.content, limit, deadline_s)
+        raw = await bodies.read(request.content, limit, self._receiving)
         line.bytes_in = len(raw)
         return await bodies.unpack(raw, limit) if zipped else raw
 

@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from fhir_bridge.api.canonical_log import unexpected
+from fhir_bridge.api.deadlines import Deadlines
 from fhir_bridge.api.door import Door
 
 __all__ = ["Listener"]
@@ -22,11 +23,12 @@ __all__ = ["Listener"]
 class _Connection(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_door",)
+    __slots__ = ("_door", "_writing")
 
-    def __init__(self, manager: Listener, door: Door, **options: Any) -> None:
+    def __init__(self, manager: Listener, door: Door, writing: Deadlines, **options: Any) -> None:
         super().__init__(manager, **options)
         self._door = door
+        self._writing = writing
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection; beyond the limit it is dropped at once."""
@@ -64,7 +66,7 @@ class _Connection(RequestHandler):
         """Write the answer within the write deadline, or cut the connection."""
         transport = self.transport
         try:
-            async with asyncio.timeout(self._door.settings.limits.write_deadline_s):
+            with self._writing.within():
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             if isinstance(transport, asyncio.Transport) and not transport.is_closing():
@@ -94,7 +96,8 @@ class Listener(web.Server):
             access_log=None,
         )
         self._door = door
+        self._writing = Deadlines(limits.write_deadline_s)
 
     def __call__(self) -> RequestHandler:
         """One more connection."""
-        return _Connection(self, self._door, loop=self._loop, **self._kwargs)
+        return _Connection(self, self._door, self._writing, loop=self._loop, **self._kwargs)

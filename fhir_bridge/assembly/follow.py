@@ -25,7 +25,8 @@ __all__ = ["FollowerClient", "InlineFollower", "follow_forever"]
 
 _U64 = struct.Struct(">Q")
 _LAZY_ENTRIES = 4096
-_LAZY_S = 0.25
+_LAZY_S = 1.0
+"""Not more often than needed: each batch makes every reader drop the pages that it had opened."""
 _ANSWER_LIMIT_S = 60.0
 
 

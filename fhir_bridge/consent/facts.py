@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from fhir_bridge.consent.purposes import EMERGENCY, RESEARCH, ancestors
 from fhir_bridge.terms import Action, Relation, Requester, SubjectRef
 
 __all__ = ["LEGAL_BASIS", "Asked", "Decision", "Facts", "ask"]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True, gc=False):
     """The consent facts of one entry, as sealed and indexed with it."""
 
     type: str
@@ -90,8 +91,7 @@ def _kind(name: str, otherwise: str) -> str:
     return head if slash and head.isalpha() and "|" not in name else f"{otherwise}|"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True, gc=False):
     """Permit or deny for one entry, with what it rests on.
 
     Keep it with the identity of the entry, never by position in a list.

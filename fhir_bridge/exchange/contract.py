@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 __all__ = ["Answer", "Receipt", "Released", "RequestInfo"]
 
 
-@dataclass(frozen=True, slots=True)
-class RequestInfo:
+class RequestInfo(Struct, frozen=True, gc=False):
     """What the door knows of a request and the audit trail must keep."""
 
     id: str
@@ -21,8 +20,7 @@ class RequestInfo:
     """The raw request target; goes into the sealed AuditEvent and nowhere else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Struct, frozen=True, gc=False):
     """A write that is durable on the ledger."""
 
     type: str
@@ -37,8 +35,7 @@ class Receipt:
     """True for a new resource (201), False for a new version or an existing match (200)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(Struct, frozen=True, gc=False):
     """One resource version whose disclosure record is durable: its bytes may leave."""
 
     type: str
@@ -49,8 +46,7 @@ class Released:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True, gc=False):
     """A Bundle whose disclosure records are durable: its bytes may leave."""
 
     raw: bytes

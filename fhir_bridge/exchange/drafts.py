@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from fhir_bridge.clock import Clock, instant
 from fhir_bridge.consent import Facts
 from fhir_bridge.fbe1 import EntryType, Header
-from fhir_bridge.fhir import is_shared_type, parse, patients, stamp
+from fhir_bridge.fhir import is_shared_type, patients, stamp
 from fhir_bridge.labels import label
 from fhir_bridge.locator import Facts as GroupFacts
 
@@ -26,8 +27,7 @@ __all__ = [
 MEDIA_TYPE = "application/fhir+json"
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True, gc=False):
     """A version with its identity, its bytes as they will be served, and its consent facts."""
 
     entry_type: EntryType
@@ -72,8 +72,8 @@ def new_version(
     """The draft of a new resource (``number`` 1) or of its next version.
 
     ``references``: text of references to be put in place of others (urn:uuid, conditional).
-    Whom the version is about is then read from the bytes with them in place, as ``tree`` still
-    names the patient by a urn that nobody will know.
+    ``tree`` still names the patient by a urn that nobody will know, so whom the version is about
+    is read through them.
     """
     type_ = tree["resourceType"]
     now = clock.now_us()
@@ -81,7 +81,7 @@ def new_version(
     stored = stamp(
         raw, id=id_, version_id=version_id, last_updated=instant(now), references=references
     )
-    facts, classes = facts_of(parse(stored) if references else tree, id_, author)
+    facts, classes = facts_of(tree, id_, author, references or {})
     return Draft(
         EntryType.CREATE if number == 1 else EntryType.UPDATE,
         type_,
@@ -95,10 +95,13 @@ def new_version(
     )
 
 
-def facts_of(tree: dict[str, Any], id_: str, author: str) -> tuple[Facts, tuple[str, ...]]:
-    """The consent facts of a version and the classes of keys that seal it."""
+def facts_of(
+    tree: dict[str, Any], id_: str, author: str, links: Mapping[str, str]
+) -> tuple[Facts, tuple[str, ...]]:
+    """The consent facts of a version and the classes of keys that seal it; ``links`` maps
+    references of ``tree`` to those that are stored in their place."""
     type_ = tree["resourceType"]
-    named = (id_,) if type_ == "Patient" else tuple(sorted(patients(tree)))
+    named = (id_,) if type_ == "Patient" else tuple(sorted(patients(tree, links=links)))
     found = label(tree)
     shared = is_shared_type(type_) and not named
     return Facts(type_, named, found.security, author, shared), tuple(sorted(found.classes))

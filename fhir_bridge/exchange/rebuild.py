@@ -85,7 +85,7 @@ class Follow:
 
 
 def _group(tree: dict[str, Any], header: Header) -> Facts:
-    facts, _ = facts_of(tree, tree["id"], header.organisation)
+    facts, _ = facts_of(tree, tree["id"], header.organisation, {})
     return Facts(
         facts.type, facts.patients, tuple(sorted(facts.security)), header.classes, facts.author
     )

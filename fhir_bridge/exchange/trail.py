@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from fhir_bridge.keys import Sealer
 from fhir_bridge.ledger import AuditRow
@@ -26,8 +27,7 @@ def audit_pairs(patient: str) -> tuple[tuple[str, str], ...]:
     return ((patient, AUDIT_CLASS),)
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True, gc=False):
     """Where a chain stands: the next sequence number and the hash to name."""
 
     seq: int

@@ -7,8 +7,9 @@ kind, not under which consent. Nothing in it repeats between two entries of one 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 from fhir_bridge.errors import Corrupt
 from fhir_bridge.fbe1 import tlv
@@ -42,8 +43,7 @@ class Kind(IntEnum):
     CONTROL = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Core:
+class Core(Struct, frozen=True, gc=False):
     """One entry's public part; valid from construction (raises Corrupt, code ``core-value``)."""
 
     origin: str

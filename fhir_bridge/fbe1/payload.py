@@ -6,9 +6,10 @@ smallest power of two that holds it, 256 at least. Compression itself is done el
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
+
+from msgspec import Struct
 
 from fhir_bridge.errors import Corrupt
 from fhir_bridge.fbe1 import tlv
@@ -30,8 +31,7 @@ class EntryType(IntEnum):
 _ENTRY_TYPES = tuple(EntryType)
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True, gc=False):
     """What is sealed beside the stored bytes; valid from construction (Corrupt)."""
 
     entry_type: EntryType

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
+
+from msgspec import Struct
 
 from fhir_bridge.errors import Incorrect, Issue
 from fhir_bridge.fhir.bundle_rules import bundle_issues
@@ -19,8 +20,7 @@ Mode = Literal["strict", "lenient"]
 _HOLDERS = frozenset({"Bundle", "Parameters"})
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True, gc=False):
     """One R4 resource: its tree for reading and the sender's own bytes for storing."""
 
     type: str

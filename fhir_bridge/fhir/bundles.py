@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from fhir_bridge.errors import Incorrect, Issue
 from fhir_bridge.fhir.bundle_rules import bundle_issues
@@ -16,8 +17,7 @@ from fhir_bridge.fhir.walk import walk_issues
 __all__ = ["Entry", "SplitBundle", "split_bundle"]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True, gc=False):
     """One entry: the resource as sent (not yet judged) and what is asked for it."""
 
     full_url: str | None = None
@@ -64,7 +64,7 @@ def split_bundle(raw: bytes) -> SplitBundle:
     envelope = _envelope(tree)
     issues = schema_issues(envelope)
     if not issues:
-        issues = walk_issues(envelope)
+        issues = walk_issues(envelope, has_twins=b'"_' in raw or b"\\u005" in raw)
         issues.extend(bundle_issues(tree, "Bundle", is_judged=False))
     if issues:
         raise _refused(issues)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from types import MappingProxyType
 from typing import Any
+
+from msgspec import Struct
 
 from fhir_bridge.fhir.facts import RESOURCE_TYPES, patient_compartment, patient_elements
 from fhir_bridge.fhir.gate import nested
@@ -14,8 +17,7 @@ __all__ = ["Ref", "codings", "is_shared_type", "patients", "references", "target
 Tree = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(Struct, frozen=True, gc=False):
     """One ``Reference.reference``: the text, and the type it names or states ("" none)."""
 
     reference: str
@@ -67,20 +69,25 @@ def _gather(node: Tree, where: tuple[Any, ...], found: list[Ref]) -> None:
                     _gather(item, (where, key, i), found)
 
 
-def patients(tree: Tree, base: str = "") -> tuple[str, ...]:
+def patients(
+    tree: Tree, base: str = "", links: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
     """The logical ids of the patients a resource is about, in order of first mention.
 
     A Patient is about itself. Other types: the reference elements of the R4 patient compartment
     and the subject-like ones (``data/patient-elements.json``), also in nested resources. An
     absolute reference outside ``base`` stays a whole URL: it is a patient, but not one of ours,
-    and must not be taken for the local one with the same id. So does a ``urn:``.
+    and must not be taken for the local one with the same id. So does a ``urn:``. ``links`` maps
+    references to what is read in their place.
     """
     found: dict[str, None] = {}
-    _gather_patients(tree, base, found)
+    _gather_patients(tree, base, links, found)
     return tuple(found)
 
 
-def _gather_patients(tree: Tree, base: str, found: dict[str, None]) -> None:
+def _gather_patients(
+    tree: Tree, base: str, links: Mapping[str, str], found: dict[str, None]
+) -> None:
     type_ = tree.get("resourceType")
     if type_ == "Patient":
         id_ = tree.get("id")
@@ -89,14 +96,14 @@ def _gather_patients(tree: Tree, base: str, found: dict[str, None]) -> None:
     else:
         for path in patient_elements().get(str(type_), ()):
             for node in _at(tree, path):
-                patient = _patient_of(node, base, path[-1] in _SUBJECT)
+                patient = _patient_of(node, base, links, path[-1] in _SUBJECT)
                 if patient:
                     found.setdefault(patient)
     if "contained" in tree or type_ in ("Bundle", "Parameters"):
         for place, inner in nested(dict(tree)):
             is_local = place[0] == "contained" and inner.get("resourceType") == "Patient"
             if not is_local:
-                _gather_patients(inner, base, found)
+                _gather_patients(inner, base, links, found)
 
 
 def _at(node: Any, path: tuple[str, ...]) -> Iterator[Tree]:
@@ -114,10 +121,11 @@ _SUBJECT = frozenset({"subject", "patient", "for", "beneficiary", "individual"})
 """Where a reference of no visible type is taken for a patient: better one too many."""
 
 
-def _patient_of(node: Tree, base: str, is_subject: bool) -> str:
+def _patient_of(node: Tree, base: str, links: Mapping[str, str], is_subject: bool) -> str:
     reference = node.get("reference")
     if not isinstance(reference, str) or reference.startswith("#"):
         return ""
+    reference = links.get(reference, reference)
     if base and reference.startswith(base):
         reference = reference[len(base) :].lstrip("/")
     target = target_of(reference)

@@ -24,6 +24,7 @@ _Members = dict[str, msgspec.Raw]
 _split = msgspec.json.Decoder(_Members).decode
 _HEAD = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"resourceType"[ \t\r\n]*:[ \t\r\n]*"[A-Za-z]+"')
 _REFERENCE = re.compile(rb'("reference"[ \t\r\n]*:[ \t\r\n]*)"([^"\\]*)"')
+_FEW = 16
 _TOKEN = re.compile(r"""[^"'()<>\s\\]+""")
 """Whatever may be a whole text, an attribute of a narrative or the target of a markdown link."""
 
@@ -78,12 +79,14 @@ def _meta(value: msgspec.Raw, version: bytes) -> list[bytes]:
 def _relinked(raw: bytes, references: Mapping[str, str]) -> bytes:
     """Replace in ``Reference.reference`` by text; exactly where links may stand elsewhere too.
 
-    What is left is told by its tokens, not by one search per link: a large transaction has
-    thousands of links.
+    What is left of many links is told by its tokens, not by one search per link: a large
+    transaction has thousands of them.
     """
     if b"\\/" in raw or b"\\u" in raw:
         return _rewritten(raw, references)
     raw = _REFERENCE.sub(lambda m: _put(m, references), raw)
+    if len(references) <= _FEW and not any(text.encode() in raw for text in references):
+        return raw
     is_clear = references.keys().isdisjoint(_TOKEN.findall(raw.decode()))
     return raw if is_clear else _rewritten(raw, references)
 

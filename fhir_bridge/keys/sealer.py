@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+from msgspec import Struct
 
 from fhir_bridge.clock import Clock, day_of
 from fhir_bridge.errors import Corrupt, NotFound
@@ -43,8 +43,7 @@ __all__ = ["Opener", "Sealed", "SealedAudit", "Sealer", "open_body", "open_store
 _sha256 = hashlib.sha256
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(Struct, frozen=True, gc=False):
     """One entry, ready to be appended."""
 
     leaf: bytes
@@ -57,8 +56,7 @@ class Sealed:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class SealedAudit:
+class SealedAudit(Struct, frozen=True, gc=False):
     """One audit row, ready to be appended."""
 
     sealed: bytes

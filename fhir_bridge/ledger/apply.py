@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import Struct
+
 from fhir_bridge.errors import Corrupt
 from fhir_bridge.fbe1 import (
     FIRST,
@@ -62,8 +64,7 @@ class Author:
     """Index of its key.retire entry, or -1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(Struct, frozen=True, gc=False):
     """An entry taken apart."""
 
     core: Core

@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from msgspec import Struct
+
 __all__ = [
     "AuditAt",
     "Facts",
@@ -37,8 +39,7 @@ Gate = Callable[[int], bool]
 """Whether rows of this facts group may be seen. Pure during one call; remember the answers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True, gc=False):
     """What consent must know of a row without opening it; interned, named by a group id."""
 
     type: str
@@ -48,8 +49,7 @@ class Facts:
     author: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True, gc=False):
     """One resource version to be indexed."""
 
     index: int
@@ -66,16 +66,14 @@ class Row:
     """Search terms; empty for a deletion."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditAt:
+class AuditAt(Struct, frozen=True, gc=False):
     """An audit row and whom it is about: a patient's id, or a set handle."""
 
     subject: str | bytes
     row: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, frozen=True, gc=False):
     """A resource version as the locator knows it."""
 
     index: int

@@ -9,11 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
 import pytest
+from msgspec.structs import replace
 
 from fhir_bridge.errors import Busy, Corrupt, Fault
 from fhir_bridge.locator import AuditAt, Facts, Locator, LocatorWriter, Row

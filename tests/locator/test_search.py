@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as changed
 
 from fhir_bridge.errors import Fault, Unsupported
 from fhir_bridge.locator import Facts, Hit, Locator, LocatorWriter, Page, Row
@@ -96,7 +97,7 @@ def test_random_searches_agree_with_a_list_scan(tmp_path: Path) -> None:
 def test_hits_carry_what_was_written(tmp_path: Path) -> None:
     rows = some_rows(random.Random(seed()), 300)
     rows.append(
-        replace(
+        changed(
             rows[-1],
             index=rows[-1].index + 1,
             type="Observation",
@@ -150,7 +151,7 @@ def test_rows_behind_the_gate_change_nothing(tmp_path: Path, total: bool) -> Non
     bare, full = built(tmp_path / "bare.db", rows), built(tmp_path / "full.db", more)
 
     def seen(hits: Iterable[Hit]) -> list[Hit]:
-        return [replace(hit, group=0) for hit in hits]
+        return [changed(hit, group=0) for hit in hits]
 
     for _ in range(count(1_000)):
         search = replace(some_search(rnd), total=total)

@@ -27,6 +27,8 @@ class Stream(Protocol):
 
     def at_eof(self) -> bool: ...
 
+    def is_eof(self) -> bool: ...
+
 
 def too_large(limit: int) -> Refused:
     """413, naming the limit; the connection ends because the rest is not read."""
@@ -61,16 +63,11 @@ def check_encoding(headers: Fields) -> bool:
 
 async def read(stream: Stream, limit: int, deadlines: Deadlines) -> bytes:
     """The bytes as sent; 408 when they do not arrive in time, 413 past the limit."""
-    parts: list[bytes] = []
-    size = 0
     try:
+        if stream.is_eof():  # all of it is here: nothing will be waited for
+            return await _read(stream, limit)
         with deadlines.within():
-            while not stream.at_eof():
-                part = await stream.readany()
-                size += len(part)
-                if size > limit:
-                    raise too_large(limit)
-                parts.append(part)
+            return await _read(stream, limit)
     except TimeoutError as error:
         raise Refused(
             408, "timeout", "the body did not arrive in time", code="slow-body", close=True
@@ -82,6 +79,17 @@ async def read(stream: Stream, limit: int, deadlines: Deadlines) -> bytes:
         raise Refused(
             400, "structure", "the body is not framed as announced", code="bad-body", close=True
         ) from error
+
+
+async def _read(stream: Stream, limit: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while not stream.at_eof():
+        part = await stream.readany()
+        size += len(part)
+        if size > limit:
+            raise too_large(limit)
+        parts.append(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 

@@ -16,7 +16,8 @@ class Lines(Protocol):
 
     def getall(self, key: str, default: list[str]) -> list[str]: ...
 
-    def __contains__(self, key: object) -> bool: ...
+
+_NONE: list[str] = []
 
 
 class Fields:
@@ -29,9 +30,10 @@ class Fields:
 
     def get(self, name: str) -> str | None:
         """The whole value of a field, all its lines joined; None without any."""
-        if name not in self._lines:
-            return None
-        return ", ".join(self._lines.getall(name, []))
+        lines = self._lines.getall(name, _NONE)
+        if len(lines) < 2:
+            return lines[0] if lines else None
+        return ", ".join(lines)
 
     def lines(self, name: str) -> list[str]:
         """The lines of a field, one by one."""

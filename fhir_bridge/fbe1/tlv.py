@@ -12,6 +12,9 @@ from fhir_bridge.errors import Corrupt
 __all__ = ["decode", "encode"]
 
 MAX_VALUE_BYTES = 0xFFFF
+_SHORT = 64
+_HEADS = [[bytes((tag, 0, size)) for size in range(_SHORT)] for tag in range(16)]
+"""Tag and length of nearly every field, made once."""
 
 
 def encode(values: Sequence[bytes], what: str) -> bytes:
@@ -19,9 +22,12 @@ def encode(values: Sequence[bytes], what: str) -> bytes:
     parts: list[bytes] = []
     for tag, value in enumerate(values, 1):
         size = len(value)
-        if size > MAX_VALUE_BYTES:
+        if size < _SHORT:
+            parts.append(_HEADS[tag][size])
+        elif size > MAX_VALUE_BYTES:
             raise Corrupt(f"{what}: field {tag} is longer than 65,535 bytes", code=f"{what}-field")
-        parts.append(bytes((tag, size >> 8, size & 0xFF)))
+        else:
+            parts.append(bytes((tag, size >> 8, size & 0xFF)))
         parts.append(value)
     return b"".join(parts)
 

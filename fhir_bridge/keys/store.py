@@ -109,6 +109,11 @@ class KeyStore:
     def ensure(self, wanted: Iterable[Sequence[tuple[str, str]]]) -> list[KeySet]:
         """The sets of several pair lists, in order; whatever is new costs one commit together."""
         self._follow()
+        wanted = list(wanted)
+        known = [self._by_pairs.get(pairs) for pairs in wanted if type(pairs) is tuple]
+        found = [key_set for key_set in known if key_set is not None]
+        if len(found) == len(wanted):
+            return found
         lists = [canonical(pairs) for pairs in wanted]
         if not all(lists):
             raise Corrupt("a key set has at least one pair", code="key-set")

@@ -25,7 +25,7 @@ def finding(type_: str, path: Sequence[str | int], error: Any, tree: Any) -> tup
     broken = broken_rules(here or type_, node)
     if kind in _RULE_KINDS and broken:
         return "invariant", f"breaks the R4 invariant {', '.join(broken)}"
-    exclusive = _exclusive(list(error.schema_path))
+    exclusive = _exclusive(list(error.schema_path), error, here)
     if exclusive:
         return "structure", exclusive
     if kind == "additionalProperties":
@@ -67,12 +67,18 @@ def _node(tree: Any, path: Sequence[str | int]) -> Any:
     return tree
 
 
-def _exclusive(schema_path: Sequence[str | int]) -> str:
+def _exclusive(schema_path: Sequence[str | int], error: Any, here: str) -> str:
     """Two alternatives of a choice, told by where in the schema the error sits."""
-    if "dependencies" not in schema_path or schema_path[-1] != "not":
+    if "dependencies" not in schema_path:
         return ""
     one = schema_path[schema_path.index("dependencies") + 1]
-    return "" if one == "coding" else f"{one} and {schema_path[-2]} exclude each other"
+    if schema_path[-1] == "additionalProperties" and here in element_tables():
+        known = json_names(here)
+        more = sorted(n for n in error.kind.unexpected if n.removeprefix("_") in known)
+        return f"{one} and {more[0]} exclude each other" if more else ""
+    if schema_path[-1] != "not" or one == "coding":
+        return ""
+    return f"{one} and {schema_path[-2]} exclude each other"
 
 
 def _unknown(here: str, names: Sequence[str]) -> str:

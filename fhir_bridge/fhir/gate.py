@@ -37,7 +37,7 @@ def _validator(type_: str) -> Any:
 
 
 def compile_types(types: Sequence[str]) -> None:
-    """Compile ahead of forking workers; about 6 ms and 3 MB each."""
+    """Compile ahead of forking workers; about 4 ms and 1 MB each."""
     for type_ in types:
         _validator(type_)
 

@@ -3,7 +3,7 @@
 R4 json.html is the text behind the shape: closed objects, no empty ones, no empty lists, a twin
 ``_name`` for each primitive, nulls only to keep a primitive list beside its twin, one alternative
 of a choice. Nested resources stay plain objects: each is judged by the schema of its own type
-(``gate.py``), which keeps a compiled type near 3 MB.
+(``gate.py``), which keeps a compiled type near 1 MB.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ __all__ = ["resource_schema"]
 _DRAFT = "http://json-schema.org/draft-04/schema#"
 _NO_TWIN = frozenset({"id", "element-id", "xhtml"})
 _NEVER: dict[str, Any] = {"not": {}}
+_WIDE = 12
+_SCHEME = "[A-Za-z][A-Za-z0-9+.-]*:"
+_ID = "[A-Za-z0-9.-]{1,64}"
+_LINK = f"^([#]|{_SCHEME}|[A-Z][A-Za-z]+(/{_ID}(/_history/{_ID})?(#[^ ]+)?$|[?]))"
+"""Any ``Reference.reference``. One pattern for all, as bounded repetition makes a large one."""
 
 Schema = dict[str, Any]
 
@@ -76,20 +81,23 @@ class _Closure:
         properties: Schema = {}
         required: list[str] = []
         all_of: list[Schema] = []
-        dependencies: Schema = {}
+        choices: list[list[tuple[str, ...]]] = []
         if path in RESOURCE_TYPES:
             properties["resourceType"] = {"enum": [path]}
             required.append("resourceType")
         for name, element in element_tables()[path].items():
             keys = self._add(properties, name, element, path)
             if len(element.types) > 1:
-                dependencies |= _exclusive(keys)
+                choices.append(keys)
             if element.least:
                 present = [k for names in keys for k in names]
                 if len(present) == 1:
                     required += present
                 else:
                     all_of.append({"anyOf": [{"required": [k]} for k in present]})
+        dependencies: Schema = {}
+        for keys in choices:
+            dependencies |= _exclusive(keys, properties)
         for extra in rules_of(path):
             dependencies |= {
                 k: v if k not in dependencies else {"allOf": [dependencies[k], v]}
@@ -163,22 +171,33 @@ class _Closure:
     def _reference(self, targets: list[str]) -> Schema:
         """Relative references name a type that the element allows (R4 references.html)."""
         found = self._object("Reference")
-        allowed = "|".join(targets) if targets else "[A-Z][A-Za-z]+"
-        absolute = "[#]|[A-Za-z][A-Za-z0-9+.-]*:"
-        text = f"^({absolute}|({allowed})(/[A-Za-z0-9.-]{{1,64}}(/_history/[A-Za-z0-9.-]{{1,64}})?"
-        text += "(#[^ ]+)?$|[?]))"
-        found["properties"] |= {
-            "reference": {"allOf": [{"$ref": "#/definitions/string"}, {"pattern": text}]},
-        }
+        self._definitions["link"] = {"type": "string", "pattern": _LINK}
+        all_of = [{"$ref": "#/definitions/string"}, {"$ref": "#/definitions/link"}]
+        found["properties"]["reference"] = {"allOf": all_of}
         if targets:
-            kind = f"^(({'|'.join(targets)})$|[A-Za-z][A-Za-z0-9+.-]*:)"
+            all_of.append({"pattern": f"^([#]|{_SCHEME}|({'|'.join(targets)})[/?])"})
+            kind = f"^(({'|'.join(targets)})$|{_SCHEME})"
             found["properties"]["type"] = {"allOf": [{"$ref": "#/definitions/uri"}]}
             found["properties"]["type"]["allOf"].append({"pattern": kind})
         return found
 
 
-def _exclusive(keys: list[tuple[str, ...]]) -> Schema:
-    """Each alternative of a choice forbids all later ones, twins included."""
+def _exclusive(keys: list[tuple[str, ...]], properties: Schema) -> Schema:
+    """Each alternative of a choice forbids the others, twins included.
+
+    A wide choice (Extension.value[x] has fifty alternatives) lists what is left beside each: that
+    grows with their number, not with its square, which would be three quarters of all memory.
+    """
+    if len(keys) > _WIDE:
+        others = properties.keys() - {k for names in keys for k in names}
+        return {
+            name: {
+                "properties": {k: {} for k in sorted({*others, *names})},
+                "additionalProperties": False,
+            }
+            for names in keys
+            for name in names
+        }
     forbidden: Schema = {}
     for position, names in enumerate(keys[:-1]):
         later = {k: _NEVER for more in keys[position + 1 :] for k in more}

@@ -40,12 +40,17 @@ class _Asker:
 
 
 def follow_forever(
-    step: Callable[[], int], head: Callable[[], int], path: Path, ready: Callable[[], None]
+    step: Callable[[], int],
+    head: Callable[[], int],
+    rest: Callable[[], None],
+    path: Path,
+    ready: Callable[[], None],
 ) -> None:
     """Bring the locator up to the ledger, for ever; ends on SIGTERM.
 
     ``step()`` takes one batch in and returns the size reached; ``head()`` is the ledger's size.
-    A batch starts when somebody waits, when enough is there, or after a short while.
+    A batch starts when somebody waits, when enough is there, or after a short while. ``rest()``
+    is called once there has been nothing to do for a while.
     """
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
@@ -55,16 +60,19 @@ def follow_forever(
     with listening(path) as server, selectors.DefaultSelector() as selector:
         selector.register(server, selectors.EVENT_READ, None)
         ready()
-        last = time.monotonic()
+        last, rested = time.monotonic(), False
         askers: set[_Asker] = set()
         while not stop:
-            waiting = any(asker.wants for asker in askers)
-            _receive(selector, askers, 0.0 if waiting else _LAZY_S / 2)
+            pressed = head() - reached >= _LAZY_ENTRIES or any(asker.wants for asker in askers)
+            _receive(selector, askers, 0.0 if pressed else _LAZY_S / 2)
             behind = head() - reached
             due = behind >= _LAZY_ENTRIES or time.monotonic() - last >= _LAZY_S
             if behind and (due or any(asker.wants for asker in askers)):
                 reached = step()
-                last = time.monotonic()
+                last, rested = time.monotonic(), False
+            elif not behind and not rested and time.monotonic() - last >= _LAZY_S:
+                rest()
+                rested = True
             _answer(askers, reached)
 
 

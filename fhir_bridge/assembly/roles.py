@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 Ready = Callable[[], None]
-_NICE = 10
+_NICE = 19
 
 COMMON_TYPES = (
     "AllergyIntolerance",
@@ -107,7 +107,7 @@ def indexer_role(settings: Settings, ready: Ready) -> None:
     reader = Reader(places.ledger)
     index = open_locator_writer(settings, keys)
     follow = Follow(reader, Opener(keys, KeyStore(places.key_store, keys, Clock())), index)
-    follow_forever(follow.step, reader.size, places.indexer_socket, ready)
+    follow_forever(follow.step, reader.size, index.tidy, places.indexer_socket, ready)
     index.close()
 
 

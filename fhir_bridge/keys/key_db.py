@@ -31,6 +31,7 @@ CREATE TABLE {0}keyset (row BLOB PRIMARY KEY, handle BLOB NOT NULL UNIQUE, box B
 """
 _META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;"
 BUSY_TIMEOUT_MS = 15_000
+_LOG_PAGES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ def connect(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA secure_delete=ON")
+        db.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+        db.execute(f"PRAGMA journal_size_limit={_LOG_PAGES * 4096}")
         db.execute("PRAGMA trusted_schema=OFF")
     except sqlite3.OperationalError:
         raise Unavailable(f"{path.name} cannot be opened", code="key-store") from None

@@ -41,8 +41,20 @@ from fhir_bridge.ledger.contract import (
     Refused,
     Verify,
 )
+from fhir_bridge.ledger.merkle import leaf_hash
 
-__all__ = ["RECENT", "Author", "Chain", "Read", "State", "Turn", "first_entry_id", "read_entry"]
+__all__ = [
+    "RECENT",
+    "Author",
+    "Chain",
+    "Examined",
+    "Read",
+    "State",
+    "Turn",
+    "examine",
+    "first_entry_id",
+    "read_entry",
+]
 
 RECENT = 65_536
 WRITER_KINDS = frozenset({"genesis", "void", "audit"})
@@ -72,6 +84,13 @@ class Read(Struct, frozen=True, gc=False):
     body_hash: bytes
     signature: bytes
     id: bytes
+
+
+class Examined(Struct, frozen=True, gc=False):
+    """What can be told of an entry without the log."""
+
+    read: Read
+    leaf_hash: bytes
 
 
 class State:
@@ -122,16 +141,26 @@ class Turn:
         """What became of the append whose first entry has this id, where it is remembered."""
         return self._state.outcome_of(first_entry)
 
-    def admit(self, append: Append, index: int, *, own: bool = False) -> Refused | None:
+    def admit(
+        self,
+        append: Append,
+        examined: Sequence[Examined | None],
+        index: int,
+        *,
+        own: bool = False,
+    ) -> Refused | None:
         """Take all entries, the first of them at ``index``, or none and say why.
 
-        ``own``: the sequencer's control entries, which nobody else may write.
+        ``examined``: each entry as `examine` found it. ``own``: the sequencer's control entries,
+        which nobody else may write.
         """
         draft = _Draft(self)
         try:
             self._check_guards(append)
-            for position, entry in enumerate(append.entries):
-                draft.take(entry, position, index + position, own)
+            for position, (entry, found) in enumerate(zip(append.entries, examined, strict=True)):
+                if found is None:
+                    raise _Refusal("malformed", position)
+                draft.take(found.read, entry.body, position, index + position, own)
         except _Refusal as refusal:
             return Refused(refusal.code, refusal.position)
         self.authors.update(draft.authors)
@@ -220,21 +249,12 @@ class _Draft:
         self.claims: set[bytes] = set()
         self.sequencer = turn.sequencer
 
-    def take(self, entry: Entry, position: int, index: int, own: bool) -> None:
-        try:
-            read = read_entry(entry.leaf)
-        except Corrupt:
-            raise _Refusal("malformed", position) from None
+    def take(self, read: Read, body: bytes, position: int, index: int, own: bool) -> None:
         core = read.core
-        if hashlib.sha256(entry.body).digest() != read.body_hash or len(entry.hint) not in (
-            0,
-            HINT_BYTES,
-        ):
-            raise _Refusal("malformed", position)
         if core.origin != self._turn.origin:
             raise _Refusal("wrong-origin", position)
-        if core.kind == Kind.CONTROL:
-            self._control(read, entry.body, position, index, own)
+        if core.kind is Kind.CONTROL:
+            self._control(read, body, position, index, own)
         self._check_author(core, position, index)
         chain = self.chains.get(core.key_id) or self._turn.chain(core.key_id)
         if (core.seq - 1, core.previous) != chain:
@@ -303,6 +323,19 @@ class _Draft:
         message = signed_bytes(read.core_bytes, read.body_hash)
         if not verify(author.public, message, read.signature):
             raise _Refusal("signature", position)
+
+
+def examine(entry: Entry) -> Examined | None:
+    """An entry taken apart, its body being the one that it names; None: it is malformed."""
+    try:
+        read = read_entry(entry.leaf)
+    except Corrupt:
+        return None
+    if hashlib.sha256(entry.body).digest() != read.body_hash:
+        return None
+    if len(entry.hint) not in (0, HINT_BYTES):
+        return None
+    return Examined(read, leaf_hash(entry.leaf))
 
 
 def read_entry(leaf: bytes) -> Read:

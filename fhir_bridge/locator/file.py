@@ -15,10 +15,12 @@ import apsw
 from fhir_bridge.errors import Corrupt, Fault
 from fhir_bridge.locator.layout import SCHEMA, VERSION
 
-__all__ = ["about", "create", "open_file", "remove", "rows", "stated"]
+__all__ = ["BUSY_MS", "about", "create", "open_file", "remove", "rows", "stated"]
+
+BUSY_MS = 10_000
 
 
-def open_file(path: Path, key: bytes, *, writing: bool, cache_kib: int = 65_536) -> apsw.Connection:
+def open_file(path: Path, key: bytes, *, writing: bool, cache_kib: int = 24_576) -> apsw.Connection:
     """A connection to an existing file, or when ``writing`` to a new one.
 
     Corrupt when there is no file, or the key does not open it.
@@ -38,7 +40,7 @@ def open_file(path: Path, key: bytes, *, writing: bool, cache_kib: int = 65_536)
         db.execute(f"pragma key = 'raw:{key.hex()}'")
         db.execute("pragma temp_store = memory")
         db.execute(f"pragma cache_size = -{cache_kib}")
-        db.set_busy_timeout(10_000)
+        db.set_busy_timeout(BUSY_MS)
         rows(db, "select count(*) from sqlite_master")
         if writing:
             rows(db, "pragma journal_mode = wal")

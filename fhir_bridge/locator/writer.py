@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
@@ -11,7 +12,7 @@ from fhir_bridge.clock import Clock
 from fhir_bridge.errors import Corrupt, Fault, Unavailable
 from fhir_bridge.locator.batch import Batch, Interned, Texts
 from fhir_bridge.locator.contract import AuditAt, Row
-from fhir_bridge.locator.file import about, create, open_file, remove, rows, stated
+from fhir_bridge.locator.file import BUSY_MS, about, create, open_file, remove, rows, stated
 from fhir_bridge.locator.rewrite import forget_rows, write_anew
 from fhir_bridge.locator.values import Hasher
 
@@ -114,6 +115,13 @@ class LocatorWriter:
     def vacuum(self) -> None:
         """Write the whole file anew under the same key, without free pages."""
         self.rekey(self._key)
+
+    def tidy(self) -> None:
+        """Fold the log in and empty it, unless a reader still uses it: for times without work."""
+        self._db.set_busy_timeout(0)
+        with suppress(apsw.Error):  # the log keeps what cannot be moved now
+            rows(self._db, "pragma wal_checkpoint(truncate)")
+        self._db.set_busy_timeout(BUSY_MS)
 
     def close(self) -> None:
         """Fold the log in and let go of the file."""

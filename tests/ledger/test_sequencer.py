@@ -24,6 +24,7 @@ from fhir_bridge.ledger import (
     Checkpoints,
     LocalLedger,
     Reader,
+    Refused,
     Sequencer,
     SequencerClient,
     Writer,
@@ -369,3 +370,71 @@ def test_a_path_that_cannot_be_bound_is_unavailable(tmp_path: Path) -> None:
         Sequencer(log, tmp_path / ("x" * 200))
     assert caught.value.code == "ledger-socket"
     assert os.listdir(tmp_path)
+
+
+async def test_a_large_append_holds_up_its_sender_only(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencer_module, "SLICE", 1)
+    author = Author()
+    key = author.key_add()
+    large = Append(tuple(author.entry(b"%d" % n) for n in range(5_000)))
+    behind = Append((author.entry(b"behind"),))
+    sender, other = SequencerClient(served.path), SequencerClient(served.path)
+    await sender.append(Append((key,)))
+    await other.append(ROW)
+    first = asyncio.gather(sender.append(large), sender.append(behind))
+    await asyncio.sleep(0)
+    quick = [await other.append(ROW) for _ in range(3)]
+    big, small = await first
+    assert isinstance(big, Appended)
+    assert isinstance(small, Appended)
+    assert small.first_index >= big.first_index + 5_000
+    assert isinstance(quick[0], Appended)
+    assert quick[0].size <= big.first_index
+    await sender.close()
+    await other.close()
+
+
+async def test_a_malformed_entry_late_in_a_large_append_refuses_all_of_it(served: Served) -> None:
+    author = Author()
+    client = SequencerClient(served.path)
+    await client.append(Append((author.key_add(),)))
+    entries = [author.entry(b"%d" % n) for n in range(300)]
+    entries[200] = msgspec.structs.replace(entries[200], body=b"another")
+    refused = await client.append(Append(tuple(entries)))
+    assert isinstance(refused, Refused)
+    assert (refused.code, refused.position) == ("malformed", 200)
+    assert isinstance(await client.append(ROW), Appended)
+    await client.close()
+
+
+async def test_a_sender_that_leaves_during_its_large_append_disturbs_nobody(
+    served: Served,
+) -> None:
+    author = Author()
+    key = author.key_add()
+    with _raw(served.path) as sock:
+        sock.sendall(
+            wire.encode_frame([Append((key, *(author.entry(b"%d" % n) for n in range(3_000))))])
+        )
+    client = SequencerClient(served.path)
+    for _ in range(20):
+        assert isinstance(await client.append(ROW), Appended)
+    await client.close()
+
+
+async def test_without_work_the_write_ahead_log_is_emptied(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencer_module, "_IDLE_S", 0.05)
+    client = SequencerClient(served.path)
+    await client.append(ROW)
+    log = served.path.with_name("ledger.db-wal")
+    for _ in range(100):
+        if log.stat().st_size == 0:
+            break
+        await asyncio.sleep(0.05)
+    assert log.stat().st_size == 0
+    assert isinstance(await client.append(ROW), Appended)
+    await client.close()

@@ -9,14 +9,16 @@ from fhir_bridge.fbe1 import control_body, row_leaf_data
 from fhir_bridge.ledger.apply import Turn, first_entry_id
 from fhir_bridge.ledger.contract import Append, Appended, AuditRow, Entry, Refused
 from fhir_bridge.ledger.control import ControlAuthor
+from fhir_bridge.ledger.engines.sqlite.prepared import Prepared
 from fhir_bridge.ledger.engines.sqlite.rows import StoredAudit
-from fhir_bridge.ledger.engines.sqlite.schema import tile_key
+from fhir_bridge.ledger.engines.sqlite.schema import PAGE_BYTES, tile_key
 from fhir_bridge.ledger.merkle import leaf_hash, reduce
 from fhir_bridge.ledger.tree import Tree
 
 __all__ = ["Batch"]
 
 IN_EFFECT, VOID = 0, 1
+_PAGES_PER_COMMIT = 5
 
 
 @dataclass(slots=True)
@@ -59,6 +61,13 @@ class Batch:
             self.turn.note(first, self._outcome(draft))
         return outcomes
 
+    @property
+    def pages(self) -> int:
+        """About how many pages of the file these rows touch."""
+        size = sum(len(leaf) for _, leaf in self.leaves) + sum(len(b[1]) for b in self.bodies)
+        size += sum(len(sealed) for _, _, sealed in self.audits)
+        return _PAGES_PER_COMMIT + size // PAGE_BYTES
+
     def _one(self, append: Append) -> _Draft:
         first_id = first_entry_id(append.entries)
         if first_id is not None:
@@ -71,10 +80,13 @@ class Batch:
         draft = _Draft(append, self.tree.size)
         if append.audits:
             draft.audit = self.first_audit + len(self.audits)
-        draft.refused = self.turn.admit(append, draft.first, own=self.own)
+        ready = append if isinstance(append, Prepared) else Prepared.of(append)
+        examined = ready.further(len(append.entries)).examined
+        draft.refused = self.turn.admit(append, examined, draft.first, own=self.own)
         if draft.refused is None:
-            for entry in append.entries:
-                self._add(entry)
+            for entry, found in zip(append.entries, examined, strict=True):
+                if found is not None:
+                    self._add(entry, found.leaf_hash)
         else:
             self._void(append.entries)
         self._audit(append.audits, IN_EFFECT if draft.refused is None else VOID)
@@ -82,18 +94,18 @@ class Batch:
             self._first[first_id] = draft
         return draft
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: Entry, hash_: bytes) -> None:
         index = self.tree.size
         self.leaves.append((index, entry.leaf))
         self.bodies.append((index, entry.body, entry.box, entry.hint))
-        for tile in self.tree.append(leaf_hash(entry.leaf)):
+        for tile in self.tree.append(hash_):
             self.tiles.append((tile_key(tile.level, tile.number), tile.root, tile.hashes))
 
     def _control(self, body: bytes) -> None:
         key = self.author.key_id
         entry, chain = self.author.entry(body, self.turn.chain(key))
         self.turn.chains[key] = chain
-        self._add(entry)
+        self._add(entry, leaf_hash(entry.leaf))
 
     def _void(self, entries: Sequence[Entry]) -> None:
         for key, seq, entry_id in self.turn.voidable(entries):

@@ -72,7 +72,10 @@ class Reader:
 
     def head(self) -> Head:
         """The head after the last commit."""
-        return Head(*self._one("SELECT origin, size, root FROM head"))
+        origin, size, root = self._one("SELECT origin, size, root FROM head")
+        if type(origin) is not str or type(size) is not int or type(root) is not bytes:
+            raise Corrupt("the head of the ledger is not readable", code="head", where="head")
+        return Head(origin, size, root)
 
     def row(self, index: int) -> StoredRow:
         """One entry; NotFound when the log is shorter."""

@@ -17,6 +17,7 @@ __all__ = ["SCHEMA_VERSION", "connect", "create", "tile_key", "upgrade"]
 APPLICATION_ID = 0x66626531  # "fbe1"
 SCHEMA_VERSION = 1
 PAGE_BYTES = 4096
+BUSY_MS = 5000
 _LEVEL_SHIFT = 48
 
 _SCHEMA = """
@@ -76,6 +77,7 @@ def connect(path: Path, *, write: bool = False) -> sqlite3.Connection:
             uri=True,
             isolation_level=None,
             check_same_thread=False,
+            timeout=BUSY_MS / 1000,
         )
         _check_version(connection, path)
     except sqlite3.DatabaseError as error:
@@ -106,8 +108,9 @@ def _for_writing(connection: sqlite3.Connection) -> sqlite3.Connection:
         "synchronous = FULL",
         "secure_delete = ON",
         "cache_size = -16384",
+        # The writer folds the log in by itself, earlier than this (`Writer.fold`).
         "wal_autocheckpoint = 4000",
-        "journal_size_limit = 67108864",
+        "journal_size_limit = 8388608",
         "temp_store = MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")

@@ -1,7 +1,8 @@
 """The sequencer process: a plain loop over one unix socket.
 
 It reads every socket that has something, makes one commit of what waits, and answers after it.
-While the disk works the sockets fill: that is the group commit, without a timer.
+While the disk works the sockets fill: that is the group commit, without a timer. A large append
+is examined a slice at a time while the others go on; what its sender sent behind it waits.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 from fhir_bridge.errors import Corrupt, Unavailable
 from fhir_bridge.ledger.contract import Append, Failed
 from fhir_bridge.ledger.engines.sqlite.checkpoints import Checkpoints
+from fhir_bridge.ledger.engines.sqlite.prepared import SLICE, Prepared
 from fhir_bridge.ledger.engines.sqlite.turns import MAX_GROUP_ITEMS, carry_out, group_length
 from fhir_bridge.ledger.engines.sqlite.wire import (
     Answer,
@@ -44,7 +46,7 @@ _IDLE_S = 1.0
 class _Peer:
     """One connected worker."""
 
-    __slots__ = ("answers", "closing", "frames", "out", "sock")
+    __slots__ = ("answers", "closing", "frames", "held", "out", "sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -52,6 +54,8 @@ class _Peer:
         self.out = bytearray()
         self.answers: list[Answer] = []
         self.closing = False
+        self.held: deque[Request] = deque()
+        """A large append that is being examined, and what came behind it."""
 
 
 class Sequencer:
@@ -64,10 +68,13 @@ class Sequencer:
         self._path = path
         self._queue: deque[tuple[_Peer, Request]] = deque()
         self._peers: set[_Peer] = set()
+        self._holding: deque[_Peer] = deque()
         self._selector = selectors.DefaultSelector()
         self._server = _listening(path)
         self._selector.register(self._server, selectors.EVENT_READ)
         self._next_checkpoint = time.monotonic()
+        self._worked = time.monotonic()
+        """When something was last committed, or the start; 0 once the log is tidy."""
 
     def serve(self, stopped: Callable[[], bool]) -> None:
         """Run until ``stopped()``; what was read by then is committed and answered."""
@@ -75,13 +82,27 @@ class Sequencer:
             self._receive(self._patience())
             if self._queue:
                 self._commit()
+                self._after_commit()
+            elif self._worked and time.monotonic() - self._worked >= _IDLE_S:
+                self._writer.tidy()
+                self._worked = 0.0
+            if self._holding:
+                self._examine()
             if self._checkpoints is not None and time.monotonic() >= self._next_checkpoint:
                 self._sign(self._checkpoints)
-        while self._queue:
-            self._commit()
+        while self._queue or self._holding:
+            if self._holding:
+                self._examine()
+            if self._queue:
+                self._commit()
         if self._checkpoints is not None:
             # Signed at the end as well, so that an older copy is noticed at the next start.
             self._sign(self._checkpoints)
+
+    def _after_commit(self) -> None:
+        self._worked = time.monotonic()
+        if self._writer.fold_due:
+            self._writer.fold()
 
     def watch(self, sock: socket.socket) -> None:
         """Wake up when ``sock`` becomes readable; what it says is thrown away."""
@@ -96,7 +117,7 @@ class Sequencer:
         self._path.unlink(missing_ok=True)
 
     def _patience(self) -> float:
-        if self._queue:
+        if self._queue or self._holding:
             return 0.0
         if self._checkpoints is None:
             return _IDLE_S
@@ -135,7 +156,7 @@ class Sequencer:
         self._selector.register(sock, selectors.EVENT_READ, peer)
 
     def _read(self, peer: _Peer) -> None:
-        if len(self._queue) >= _MAX_WAITING or peer.closing:
+        if max(len(self._queue), len(peer.held)) >= _MAX_WAITING or peer.closing:
             return
         try:
             data = peer.sock.recv(_READ_BYTES)
@@ -143,11 +164,34 @@ class Sequencer:
                 self._drop(peer)
                 return
             for payload in peer.frames.feed(data):
-                self._queue.extend((peer, request) for request in decode_requests(payload))
+                for request in decode_requests(payload):
+                    self._line_up(peer, request)
         except BlockingIOError:
             return
         except (OSError, Corrupt):
             self._drop(peer)
+
+    def _line_up(self, peer: _Peer, request: Request) -> None:
+        is_large = isinstance(request, Append) and len(request.entries) > SLICE
+        if not peer.held and not is_large:
+            self._queue.append((peer, request))
+            return
+        if not peer.held:
+            self._holding.append(peer)
+        peer.held.append(Prepared.of(request) if isinstance(request, Append) else request)
+
+    def _examine(self) -> None:
+        """One slice of one large append; when it is through it lines up, and what is behind."""
+        peer = self._holding.popleft()
+        while peer.held:
+            first = peer.held.popleft()
+            if isinstance(first, Prepared):
+                first = first.further(SLICE)
+                if not first.is_ready:
+                    peer.held.appendleft(first)
+                    self._holding.append(peer)
+                    return
+            self._queue.append((peer, first))
 
     def _commit(self) -> None:
         ahead = [request for _, request in islice(self._queue, MAX_GROUP_ITEMS + 1)]
@@ -164,6 +208,7 @@ class Sequencer:
         if broken:
             # What these peers sent behind the failure would continue over a gap.
             self._queue = deque(item for item in self._queue if item[0] not in broken)
+            self._holding = deque(peer for peer in self._holding if peer not in broken)
         for peer in answered:
             peer.closing |= peer in broken
             peer.out += encode_frame(peer.answers)

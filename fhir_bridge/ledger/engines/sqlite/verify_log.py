@@ -99,8 +99,8 @@ class _Walk:
         row = self._db.execute(
             "SELECT origin, sequencer, size, root, audits, chains FROM head"
         ).fetchone()
-        if row is None:
-            raise bad("head", "missing", "head")
+        if row is None or tuple(map(type, row)) != (str, bytes, int, bytes, int, bytes):
+            raise bad("head", "missing or not readable", "head")
         self._head = Head(row[0], row[2], row[3])
         self._sequencer, self._audits, self._stored_chains = row[1], row[4], row[5]
         self._authors = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fhir_bridge.clock import Clock
@@ -39,6 +39,7 @@ __all__ = ["Writer"]
 
 OnStep = Callable[[str], None]
 _CHECKPOINTS_KEPT = 1000
+_FOLD_PAGES = 1000
 
 
 def _no_step(name: str) -> None:
@@ -74,6 +75,7 @@ class Writer:
         try:
             self._state, self._claims_upto = resume_state(self._db, State(origin, verify))
             self._tree, self._audits = resume_tree(self._db)
+            self._unfolded = 0
             self._check_owner(origin)
             self._counter = SizeCounter(counter_path(path), write=True)
             self._counter.set(self._tree.size)
@@ -150,6 +152,7 @@ class Writer:
             self._state.claims.settle()
             self._claims_upto = mark.size
         turn.settle()
+        self._unfolded += batch.pages
         self._audits += len(batch.audits)
         self._counter.set(self._tree.size)
         self._step("published")
@@ -251,6 +254,25 @@ class Writer:
         )
         self._step("erase")
 
+    @property
+    def fold_due(self) -> bool:
+        """Whether about 4 MB lie in the write-ahead log: time to `fold` them, after answering."""
+        return self._unfolded >= _FOLD_PAGES
+
+    def fold(self) -> None:
+        """Move what is in the write-ahead log into the file, as far as readers let it."""
+        self._unfolded = 0
+        with suppress(sqlite3.Error):  # the log keeps what cannot be moved now
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def tidy(self) -> None:
+        """The same and empty the log, unless a reader still uses it: for times without work."""
+        self._unfolded = 0
+        with suppress(sqlite3.Error):
+            self._db.execute("PRAGMA busy_timeout = 0")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.execute(f"PRAGMA busy_timeout = {schema.BUSY_MS}")
+
     def settle_pages(self) -> None:
         """Move the write-ahead log into the file and empty it; Unavailable when readers hold it."""
         busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -295,6 +317,7 @@ class Writer:
 
     def close(self) -> None:
         """Let go of the file. Nothing waits here: every commit is durable already."""
+        self.tidy()
         self._counter.close()
         self._db.close()
 

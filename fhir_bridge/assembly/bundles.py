@@ -1,7 +1,8 @@
 """Big Bundles are worked on by a process of their own, over a unix socket between the two.
 
-What one process decided from may be old news to the other, so each side forgets what it holds
-of consents before it goes on, and waits for the other's writes.
+What one process decided from may be old news to the other. The bundle worker forgets what it
+holds of consents before it begins, and waits for the other's writes; the HTTP worker is told
+whose consents moved.
 
 Wire: u32 length, then a msgpack array (``_Ask`` or ``_Told``).
 """
@@ -34,6 +35,8 @@ class _Ask(msgspec.Struct, array_like=True):
     raw: bytes
     base_url: str
     size: int
+    heard: int
+    """How many changes of the other side were heard of (`Changes.serial`)."""
 
 
 class _Told(msgspec.Struct, array_like=True):
@@ -44,6 +47,8 @@ class _Told(msgspec.Struct, array_like=True):
     message: str = ""
     where: str = ""
     issues: tuple[tuple[str, str, str, str], ...] = ()
+    changes: tuple[str, ...] | None = None
+    serial: int = 0
 
 
 class _Who(msgspec.Struct, array_like=True):
@@ -72,6 +77,7 @@ class BundleClient:
     def __init__(self, path: Path, rooms: Rooms) -> None:
         self._path = path
         self._rooms = rooms
+        self._heard = 0
 
     async def run(
         self, kind: str, requester: Requester, request: RequestInfo, raw: bytes, base_url: str
@@ -84,7 +90,9 @@ class BundleClient:
             raw,
             base_url,
             self._rooms.pending.high,
+            self._heard,
         )
+        told = _Told()
         try:
             async with asyncio.timeout(_LIMIT_S):
                 reader, writer = await asyncio.open_unix_connection(self._path)
@@ -100,7 +108,8 @@ class BundleClient:
                 code="bundle-worker",
             ) from error
         finally:
-            self._rooms.gates.forget_all()
+            self._rooms.gates.heard(told.changes)
+        self._heard = max(self._heard, told.serial)
         if told.category:
             raise _error(told)
         return Answer(told.raw, told.index)
@@ -113,7 +122,10 @@ async def serve_bundles(rooms: Rooms, listening: socket.socket) -> asyncio.Serve
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             try:
                 ask = msgspec.msgpack.decode(await _receive(reader), type=_Ask)
-                await _send(writer, await _work(rooms, ask))
+                told = await _work(rooms, ask)
+                told.changes = rooms.changes.since(ask.heard)
+                told.serial = rooms.changes.serial
+                await _send(writer, told)
             finally:
                 writer.close()
 

@@ -92,6 +92,7 @@ async def _note(rooms: Rooms, drafts: Sequence[Draft], result: Appended) -> None
     rooms.gates.changed(tuple(governed))
     if named:
         rooms.gates.forget_names()
+    rooms.changes.note(sorted(governed), names=named)
 
 
 async def record_use(

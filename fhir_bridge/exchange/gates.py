@@ -8,7 +8,7 @@ counts, sorting, paging and includes: what it hides has no influence on any answ
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from fhir_bridge.clock import Clock
 from fhir_bridge.consent import Asked, Decider, Decision, Facts, Policy, ask, author_of, decide
@@ -151,6 +151,15 @@ class Gates:
         self._consents.forget_all()
         self._gates.clear()
         self._asked.clear()
+
+    def heard(self, changes: Sequence[str] | None) -> None:
+        """Another process noted ``changes`` (`Changes.since`); None: it may have been anything."""
+        if changes is None:
+            self.forget_all()
+        elif changes:
+            self.changed(tuple(changes))
+            if "" in changes:
+                self.forget_names()
 
     def forget_names(self) -> None:
         """The directory of organisations changed: names are resolved anew."""

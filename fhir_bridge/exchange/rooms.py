@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fhir_bridge.clock import Clock
 from fhir_bridge.errors import BridgeError
 from fhir_bridge.exchange.bodies import Bodies
+from fhir_bridge.exchange.changes import Changes
 from fhir_bridge.exchange.consents import ConsentView
 from fhir_bridge.exchange.gates import Gates
 from fhir_bridge.exchange.pen import Pen
@@ -59,5 +60,6 @@ class Rooms:
     """Status line and OperationOutcome of an error, as the door would give them."""
     limits: Limits = field(default_factory=Limits)
     turns: Turns = field(default_factory=Turns)
+    changes: Changes = field(default_factory=Changes)
     on_step: Callable[[str], None] = lambda _: None
     """Called between the steps of a commit; tests stop the process there."""

@@ -28,6 +28,9 @@ from fhir_bridge.search import fingerprint
 
 __all__ = ["build_rooms"]
 
+_CACHE_KIB = {"worker": 16_384}
+_SMALL_KIB = 4096
+"""Page cache of a reader of the locator: searches are the HTTP worker's."""
 _REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden"}
 _REASONS |= {404: "Not Found", 409: "Conflict", 410: "Gone", 412: "Precondition Failed"}
 _REASONS |= {413: "Content Too Large", 500: "Internal Server Error", 503: "Service Unavailable"}
@@ -47,7 +50,7 @@ def build_rooms(
     reader = Reader(places.ledger)
     sealer = Sealer(keys, role, settings.node.origin, settings.node.member, store, clock)
     sealer.resume(_chain(reader, sealer))
-    locator = open_locator(places.locator, keys, settings)
+    locator = open_locator(places.locator, keys, settings, _CACHE_KIB.get(role, _SMALL_KIB))
     view: Callable[[], Locator] = lambda: locator  # noqa: E731
     bodies = Bodies(body_loader(reader, sealer))
     consents = ConsentView(directives_loader(view, reader, sealer))
@@ -95,9 +98,17 @@ def build_rooms(
     )
 
 
-def open_locator(path: Path, keys: NodeKeys, settings: Settings) -> Locator:
+def open_locator(
+    path: Path, keys: NodeKeys, settings: Settings, cache_kib: int = _SMALL_KIB
+) -> Locator:
     """A reader of the locator."""
-    return Locator(path, keys.locator_key(), fingerprint(), examine=settings.search.max_examined)
+    return Locator(
+        path,
+        keys.locator_key(),
+        fingerprint(),
+        examine=settings.search.max_examined,
+        cache_kib=cache_kib,
+    )
 
 
 def _chain(reader: Reader, sealer: Sealer) -> tuple[int, bytes]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fhir_bridge.assembly.operator import Operator
     from fhir_bridge.cli.sources import Source
 
-_AT_ONCE = 3
+_AT_ONCE = 12
 
 
 def declare(commands: Commands) -> None:
@@ -102,15 +102,8 @@ def _explain(name: str, error: BridgeError) -> None:
 
 async def _import(operator: Operator, paths: Iterable[Path], tally: _Tally) -> None:
     """Carry out every Bundle; what refers to records still to come is tried again later."""
-    from fhir_bridge.cli.sources import sources
-
     waiting: list[tuple[Source, BridgeError]] = []
-    for done, path in enumerate(paths):
-        tally.show(done)
-        try:
-            await _carry_out(operator, sources(path), tally, waiting)
-        except BridgeError as error:
-            tally.problems.append((path.name, error))
+    await _carry_out(operator, _sources(paths, tally), tally, waiting)
     while waiting:
         again, waiting = waiting, []
         await _carry_out(operator, [source for source, _ in again], tally, waiting)
@@ -119,6 +112,18 @@ async def _import(operator: Operator, paths: Iterable[Path], tally: _Tally) -> N
             tally.problems += [(source.name, error) for source, error in waiting]
             break
     tally.show(tally.files, last=True)
+
+
+def _sources(paths: Iterable[Path], tally: _Tally) -> Iterator[Source]:
+    """What all files hold, one after the other; a file that cannot be read is a problem noted."""
+    from fhir_bridge.cli.sources import sources
+
+    for done, path in enumerate(paths):
+        tally.show(done)
+        try:
+            yield from sources(path)
+        except BridgeError as error:
+            tally.problems.append((path.name, error))
 
 
 async def _carry_out(

@@ -14,7 +14,7 @@ __all__ = ["Bodies"]
 class Bodies:
     """The stored bytes by ledger position."""
 
-    def __init__(self, load: Callable[[int], bytes], max_bytes: int = 24 << 20) -> None:
+    def __init__(self, load: Callable[[int], bytes], max_bytes: int = 16 << 20) -> None:
         self._load = load
         self._max_bytes = max_bytes
         self._bytes = 0

@@ -19,7 +19,7 @@ from fhir_bridge.search import extract
 __all__ = ["Follow"]
 
 _BATCH_ENTRIES = 4096
-_BATCH_AUDITS = 32_768
+_BATCH_AUDITS = 2048
 
 
 class Follow:

@@ -83,6 +83,8 @@ class Batch:
         self._rows: list[list[Any]] = []
         self._newest: dict[tuple[int, str | bytes], list[Any]] = {}
         self._superseding: set[tuple[int, str | bytes]] = set()
+        self._groups: dict[Facts, int] = {}
+        self._shapes: dict[tuple[int, ...], int] = {}
         self._token: list[tuple[int, ...]] = []
         self._ref: list[tuple[int, ...]] = []
         self._moment: list[tuple[int, ...]] = []
@@ -114,6 +116,12 @@ class Batch:
             self._superseding.add((kind, id_))
 
     def _group(self, facts: Facts) -> int:
+        found = self._groups.get(facts)
+        if found is None:
+            found = self._groups[facts] = self._interned_group(facts)
+        return found
+
+    def _interned_group(self, facts: Facts) -> int:
         text = json.dumps(
             [facts.type, facts.patients, facts.labels, facts.classes, facts.author],
             separators=(",", ":"),
@@ -127,7 +135,13 @@ class Batch:
         return self._names.groups.number(text, added)
 
     def _shape(self, row: Row) -> int:
-        params = sorted({term[1] for term in row.terms})
+        given = tuple([term[1] for term in row.terms])
+        found = self._shapes.get(given)
+        if found is None:
+            found = self._shapes[given] = self._interned_shape(sorted(set(given)))
+        return found
+
+    def _interned_shape(self, params: list[int]) -> int:
 
         def added(s: int) -> None:
             self._db.executemany("insert into has values (?, ?)", [(s, p) for p in params])

@@ -27,7 +27,7 @@ class Hasher:
             state.update((kind + text).encode("utf-8", "surrogatepass"))
             return int.from_bytes(state.digest(), "big", signed=True)
 
-        self._of = lru_cache(maxsize=32_768)(number)
+        self._of = lru_cache(maxsize=8192)(number)
 
     def token(self, code: str) -> int:
         """Of a code, an identifier value or a uri."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, seed, settings
@@ -34,6 +35,7 @@ from fhir_bridge.fbe1 import (
     split_leaf,
     split_row,
 )
+from fhir_bridge.fbe1 import core as core_module
 from fhir_bridge.fbe1.labels import USES
 from tests import tiers
 from tests.fbe1.second_opinion import tlv, untlv
@@ -118,6 +120,29 @@ def test_arbitrary_bytes_never_decode_to_anything_but_corrupt(data: bytes) -> No
     for decode in (decode_core, decode_payload, decode_record):
         with pytest.raises(Corrupt):
             decode(data)
+
+
+@seed(tiers.seed())
+@settings(max_examples=tiers.count(20_000), deadline=None)
+@given(cores(), st.data())
+def test_the_two_ways_to_read_a_core_agree(core: Core, data: st.DataObject) -> None:
+    plain = encode_core(core)
+    assert core_module._at_its_places(plain) == core_module._field_by_field(plain) == core
+    changed = bytearray(plain)
+    for _ in range(data.draw(st.integers(1, 3))):
+        changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
+    cut = bytes(changed)[: data.draw(st.sampled_from([len(plain), len(plain), len(plain) - 1]))]
+    assert _outcome(core_module._at_its_places, cut) in (
+        None,
+        _outcome(core_module._field_by_field, cut),
+    )
+
+
+def _outcome(read: Callable[[bytes], Core | None], data: bytes) -> Core | str | None:
+    try:
+        return read(data)
+    except Corrupt as error:
+        return error.message
 
 
 def test_fields_missing_doubled_swapped_or_followed_by_bytes_are_refused() -> None:

@@ -266,7 +266,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="measure a fresh node, every protection on")
     parser.add_argument("--patients", type=int, default=2000)
     parser.add_argument("--observations", type=int, default=10_000, help="of the one large chart")
-    parser.add_argument("--import-patients", type=int, default=1000)
+    parser.add_argument("--import-patients", type=int, default=4000)
     parser.add_argument("--seconds", type=float, default=10, help="per cell")
     parser.add_argument("--dry", action="store_true", help="print only; write no result")
     parser.add_argument("--keep", action="store_true", help="leave the node's folder")

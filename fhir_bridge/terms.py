@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-__all__ = ["Action", "EntryRef", "Interaction", "Relation", "Requester", "Scope", "SubjectRef"]
+__all__ = [
+    "OPERATOR_ROLE",
+    "Action",
+    "EntryRef",
+    "Interaction",
+    "Relation",
+    "Requester",
+    "Scope",
+    "SubjectRef",
+]
+
+OPERATOR_ROLE = "operator"
+"""Whoever owns the data folder. No registered client may carry it."""
 
 SubjectRef = str
 """The logical id of a Patient in this store (``Patient.id``), without the type."""

@@ -19,8 +19,8 @@ import msgspec
 
 from fhir_bridge import errors
 from fhir_bridge.errors import BridgeError, Fault, Issue, Unavailable
-from fhir_bridge.exchange import Answer, RequestInfo, Rooms, bundle
-from fhir_bridge.terms import Requester, Scope
+from fhir_bridge.exchange import Answer, Operated, RequestInfo, Rooms, bundle
+from fhir_bridge.terms import OPERATOR_ROLE, Requester, Scope
 
 __all__ = ["BundleClient", "serve_bundles"]
 
@@ -118,11 +118,13 @@ class BundleClient:
 async def serve_bundles(rooms: Rooms, listening: socket.socket) -> asyncio.Server:
     """Listen for Bundles; each is worked on with this process's own rooms."""
 
+    operated = Operated(rooms)
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             try:
                 ask = msgspec.msgpack.decode(await _receive(reader), type=_Ask)
-                told = await _work(rooms, ask)
+                told = await _work(rooms, operated, ask)
                 told.changes = rooms.changes.since(ask.heard)
                 told.serial = rooms.changes.serial
                 await _send(writer, told)
@@ -132,15 +134,17 @@ async def serve_bundles(rooms: Rooms, listening: socket.socket) -> asyncio.Serve
     return await asyncio.start_unix_server(answer, sock=listening)
 
 
-async def _work(rooms: Rooms, ask: _Ask) -> _Told:
+async def _work(rooms: Rooms, operated: Operated, ask: _Ask) -> _Told:
     run = bundle.transaction if ask.kind == "transaction" else bundle.batch
+    who, request = _unpacked(ask.requester), RequestInfo(*ask.request)
     try:
         await rooms.follower.reached(ask.size)
         rooms.gates.forget_all()
-        done = await run(
-            rooms, _unpacked(ask.requester), RequestInfo(*ask.request), ask.raw, ask.base_url
-        )
-        await rooms.pending.settle_all()
+        if OPERATOR_ROLE in who.roles:
+            done = await operated.run(ask.kind, who, request, ask.raw, ask.base_url)
+        else:
+            done = await run(rooms, who, request, ask.raw, ask.base_url)
+            await rooms.pending.settle_all()
         return _Told(done.raw, done.index)
     except BridgeError as error:
         return _Told(

@@ -20,7 +20,7 @@ from fhir_bridge.smart import (
     TokenEndpoint,
     TokenKeys,
 )
-from fhir_bridge.terms import Requester, Scope
+from fhir_bridge.terms import OPERATOR_ROLE, Requester, Scope
 
 __all__ = ["OPERATOR_SCHEME", "open_identity", "open_registry", "operator", "operator_of"]
 
@@ -62,7 +62,7 @@ def operator(organization: str) -> Requester:
         "operator",
         organization,
         "HOPERAT",
-        roles=("auditor", "operator"),
+        roles=("auditor", OPERATOR_ROLE),
         scopes=(_ALL,),
         token_id="owner-socket",
     )

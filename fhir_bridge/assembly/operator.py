@@ -21,7 +21,7 @@ from fhir_bridge.assembly.supervisor import behind
 from fhir_bridge.clock import Clock
 from fhir_bridge.config import Settings
 from fhir_bridge.errors import BridgeError, Incorrect, Issue, Unavailable
-from fhir_bridge.exchange import RequestInfo, Rooms, bundle
+from fhir_bridge.exchange import Operated, RequestInfo, Rooms
 
 __all__ = ["Operator", "as_operator"]
 
@@ -72,13 +72,13 @@ class _Local:
 
     def __init__(self, rooms: Rooms, organization: str, public_url: str) -> None:
         self._rooms = rooms
+        self._operated = Operated(rooms)
         self._who = operator(organization)
         self._base = f"{public_url}/fhir"
 
     async def bundle(self, kind: str, raw: bytes) -> bytes:
-        run = bundle.transaction if kind == "transaction" else bundle.batch
         request = RequestInfo(self._rooms.clock.new_id(), "command line")
-        return (await run(self._rooms, self._who, request, raw, self._base)).raw
+        return (await self._operated.run(kind, self._who, request, raw, self._base)).raw
 
 
 class _Remote:

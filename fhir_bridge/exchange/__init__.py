@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from fhir_bridge.exchange.bound import BoundExchange, BundlePlace, Identity
 from fhir_bridge.exchange.contract import Answer, Receipt, Released, RequestInfo
+from fhir_bridge.exchange.operated import Operated
 from fhir_bridge.exchange.rooms import Limits, Rooms
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "BundlePlace",
     "Identity",
     "Limits",
+    "Operated",
     "Receipt",
     "Released",
     "RequestInfo",

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 from fhir_bridge.exchange import account, bundle, disclose, find, ingest, prove, watch
 from fhir_bridge.exchange.contract import Answer, Receipt, Released, RequestInfo
+from fhir_bridge.exchange.operated import Operated
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.smart import TokenCheck, TokenEndpoint, TokenKeys, smart_configuration
-from fhir_bridge.terms import Requester
+from fhir_bridge.terms import OPERATOR_ROLE, Requester
 
 __all__ = ["BoundExchange", "BundlePlace", "Identity"]
 
@@ -50,6 +51,7 @@ class BoundExchange:
         self._rooms = rooms
         self._identity = identity
         self._bundles = bundles
+        self._operated = Operated(rooms)
         self._operator = operator
         """Set only behind the owner's socket: whoever can open it is the operator."""
 
@@ -161,6 +163,8 @@ class BoundExchange:
         """Small Bundles here, big ones where they hold up nobody."""
         if self._bundles is not None and len(raw) > _BIG_BUNDLE_BYTES:
             return await self._bundles.run(kind, requester, request, raw, base_url)
+        if OPERATOR_ROLE in requester.roles:
+            return await self._operated.run(kind, requester, request, raw, base_url)
         work = bundle.transaction if kind == "transaction" else bundle.batch
         return await work(self._rooms, requester, request, raw, base_url)
 

@@ -43,14 +43,13 @@ from fhir_bridge.exchange.records import refused, written
 from fhir_bridge.exchange.resolve import References
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.fhir import Entry, Ref, Resource, admit_tree, references, split_bundle
-from fhir_bridge.terms import Requester
+from fhir_bridge.terms import OPERATOR_ROLE, Requester
 
 __all__ = ["batch", "transaction"]
 
 _RACES = 5
 _AT_ONCE = 64
 _TAG = re.compile(r'\s*(?:W/)?"([A-Za-z0-9\-.]{1,64})"\s*')
-OPERATOR_ROLE = "operator"
 
 
 @dataclass(slots=True)
@@ -277,7 +276,9 @@ async def _commit(rooms: Rooms, requester: Requester, request: RequestInfo, plan
         require_collect(rooms, requester, plan.drafts)
 
     try:
-        result = await commit_drafts(rooms, plan.drafts, decide, records)
+        result = await commit_drafts(
+            rooms, plan.drafts, decide, records, later=OPERATOR_ROLE in requester.roles
+        )
     except Forbidden as error:
         patients = sorted({p for d in plan.drafts for p in d.facts.patients})
         await refused(rooms, requester, request, patients, "transaction", error.code)

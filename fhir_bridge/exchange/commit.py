@@ -35,11 +35,14 @@ async def commit_drafts(
     drafts: Sequence[Draft],
     decide: Callable[[], None],
     records: Callable[[], Records],
+    *,
+    later: bool = False,
 ) -> Appended:
     """Append all of ``drafts`` with their audit records, or none; durable on return.
 
     ``decide`` raises when the write may not be made; it is asked again whenever a Consent moved
-    on. Conflict (``version-conflict``) when another write to one of the resources came first.
+    on. What governs has taken effect on return; with ``later`` once `Effects` are settled.
+    Conflict (``version-conflict``) when another write to one of the resources came first.
     """
     patients = sorted({p for d in drafts for p in d.facts.patients})
     rooms.store.ensure([d.pairs for d in drafts] + [audit_pairs(p) for p in patients or ("",)])
@@ -59,7 +62,7 @@ async def commit_drafts(
         result = await rooms.pen.write(build)
         rooms.on_step("ledger")
         if isinstance(result, Appended):
-            await _note(rooms, drafts, result)
+            await _note(rooms, drafts, result, later)
             return result
         await _refused(rooms, result, patients)
     raise Unavailable("the patient's consents keep changing; try again", code="consent-moves")
@@ -71,7 +74,7 @@ def _sealed(rooms: Rooms, draft: Draft) -> Entry:
     return Entry(sealed.leaf, sealed.body, sealed.box, sealed.hint)
 
 
-async def _note(rooms: Rooms, drafts: Sequence[Draft], result: Appended) -> None:
+async def _note(rooms: Rooms, drafts: Sequence[Draft], result: Appended, later: bool) -> None:
     """Let this process see its own write; one that governs takes effect before it is told."""
     for draft in drafts:
         rooms.pending.wrote(draft.type, draft.id, result.size)
@@ -87,12 +90,21 @@ async def _note(rooms: Rooms, drafts: Sequence[Draft], result: Appended) -> None
     named = any(d.type == "Organization" for d in drafts)
     if not governed and not named:
         return
-    rooms.gates.changed(tuple(governed))
-    await rooms.follower.reached(result.size)
-    rooms.gates.changed(tuple(governed))
+    effect = _take_effect(rooms, tuple(sorted(governed)), named, result.size)
+    if later:
+        rooms.effects.start(effect)
+    else:
+        await effect
+
+
+async def _take_effect(rooms: Rooms, governed: tuple[str, ...], named: bool, size: int) -> None:
+    """Decide anew once the locator shows what governs, and let the other process know."""
+    rooms.gates.changed(governed)
+    await rooms.follower.reached(size)
+    rooms.gates.changed(governed)
     if named:
         rooms.gates.forget_names()
-    rooms.changes.note(sorted(governed), names=named)
+    rooms.changes.note(governed, names=named)
 
 
 async def record_use(

@@ -10,6 +10,7 @@ from fhir_bridge.errors import BridgeError
 from fhir_bridge.exchange.bodies import Bodies
 from fhir_bridge.exchange.changes import Changes
 from fhir_bridge.exchange.consents import ConsentView
+from fhir_bridge.exchange.effects import Effects
 from fhir_bridge.exchange.gates import Gates
 from fhir_bridge.exchange.pen import Pen
 from fhir_bridge.exchange.pending import Follower, Pending
@@ -61,5 +62,6 @@ class Rooms:
     limits: Limits = field(default_factory=Limits)
     turns: Turns = field(default_factory=Turns)
     changes: Changes = field(default_factory=Changes)
+    effects: Effects = field(default_factory=Effects)
     on_step: Callable[[str], None] = lambda _: None
     """Called between the steps of a commit; tests stop the process there."""

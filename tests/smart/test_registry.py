@@ -129,6 +129,7 @@ async def test_a_file_that_is_no_database_is_corrupt(tmp_path: Path) -> None:
         ({"purposes": ("TREAT", "TREAT")}, "purposes"),
         ({"purposes": ("TREATMENT",)}, "purposes"),
         ({"roles": ("",)}, "roles"),
+        ({"roles": ("doctor", "operator")}, "roles"),
         ({"patient": "Patient/1"}, "patient"),
         ({"scopes": ()}, "scopes"),
         ({"scopes": smart.parse_scopes("patient/*.rs")}, "scopes"),

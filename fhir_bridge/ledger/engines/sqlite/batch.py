@@ -10,7 +10,7 @@ from fhir_bridge.ledger.apply import Turn, first_entry_id
 from fhir_bridge.ledger.contract import Append, Appended, AuditRow, Entry, Refused
 from fhir_bridge.ledger.control import ControlAuthor
 from fhir_bridge.ledger.engines.sqlite.prepared import Prepared
-from fhir_bridge.ledger.engines.sqlite.rows import StoredAudit
+from fhir_bridge.ledger.engines.sqlite.rows import StoredAudit, crc_of
 from fhir_bridge.ledger.engines.sqlite.schema import PAGE_BYTES, tile_key
 from fhir_bridge.ledger.merkle import leaf_hash, reduce
 from fhir_bridge.ledger.tree import Tree
@@ -42,7 +42,7 @@ class Batch:
     first_audit: int
     own: bool = False
     leaves: list[tuple[int, bytes]] = field(default_factory=list)
-    bodies: list[tuple[int, bytes, bytes, bytes]] = field(default_factory=list)
+    bodies: list[tuple[int, bytes, bytes, bytes, int]] = field(default_factory=list)
     tiles: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     audits: list[StoredAudit] = field(default_factory=list)
     batch_leaf: int = -1
@@ -97,7 +97,8 @@ class Batch:
     def _add(self, entry: Entry, hash_: bytes) -> None:
         index = self.tree.size
         self.leaves.append((index, entry.leaf))
-        self.bodies.append((index, entry.body, entry.box, entry.hint))
+        crc = crc_of(entry.box, entry.hint)
+        self.bodies.append((index, entry.body, entry.box, entry.hint, crc))
         for tile in self.tree.append(hash_):
             self.tiles.append((tile_key(tile.level, tile.number), tile.root, tile.hashes))
 

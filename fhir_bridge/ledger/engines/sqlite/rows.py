@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
+
 import msgspec
 
-__all__ = ["decode_audits", "decode_chains", "encode_audits", "encode_chains"]
+__all__ = ["crc_of", "decode_audits", "decode_chains", "encode_audits", "encode_chains"]
 
 StoredAudit = tuple[int, bytes, bytes]
 """Status (0 in effect, 1 void), hint, sealed row."""
@@ -12,6 +14,17 @@ StoredAudit = tuple[int, bytes, bytes]
 _encoder = msgspec.msgpack.Encoder()
 _audits = msgspec.msgpack.Decoder(list[tuple[int, bytes, bytes]])
 _chains = msgspec.msgpack.Decoder(list[tuple[bytes, int, bytes]])
+
+
+def crc_of(*parts: bytes) -> int:
+    """A checksum against damage, not against anybody: CRC-32 of what stands in no hash; -1 where
+    damage left something else than bytes."""
+    crc = 0
+    for part in parts:
+        if type(part) is not bytes:
+            return -1
+        crc = zlib.crc32(part, crc)
+    return crc
 
 
 def encode_audits(rows: list[StoredAudit]) -> bytes:

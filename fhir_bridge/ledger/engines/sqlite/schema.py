@@ -1,7 +1,8 @@
 """The ledger file: one SQLite database in WAL mode, appends only in the hot commit.
 
 ``leaf`` and ``tile`` and ``audit`` never lose or change a row (triggers); ``body`` may lose
-rows, each marked in ``gone`` with the receipt that explains it. Nothing here has an index:
+rows, each marked in ``gone`` with the receipt that explains it. Boxes and hints stand in no hash
+of the tree, as they may be replaced: ``crc`` tells when one was damaged. Nothing has an index:
 whatever can be looked up otherwise than by position belongs to the locator.
 """
 
@@ -27,15 +28,18 @@ CREATE TABLE head (
 CREATE TABLE leaf (i INTEGER PRIMARY KEY, leaf BLOB NOT NULL);
 CREATE TABLE tile (t INTEGER PRIMARY KEY, root BLOB NOT NULL, hashes BLOB NOT NULL);
 CREATE TABLE body (
-  i INTEGER PRIMARY KEY, body BLOB NOT NULL, box BLOB NOT NULL, hint BLOB NOT NULL);
+  i INTEGER PRIMARY KEY, body BLOB NOT NULL, box BLOB NOT NULL, hint BLOB NOT NULL,
+  crc INTEGER NOT NULL);
 CREATE TABLE gone (i INTEGER PRIMARY KEY, receipt INTEGER NOT NULL);
 CREATE TABLE audit (
-  a INTEGER PRIMARY KEY, i INTEGER NOT NULL, n INTEGER NOT NULL, rows BLOB NOT NULL);
+  a INTEGER PRIMARY KEY, i INTEGER NOT NULL, n INTEGER NOT NULL, rows BLOB NOT NULL,
+  crc INTEGER NOT NULL);
 CREATE TABLE author (
   key_id BLOB PRIMARY KEY, member TEXT NOT NULL, public BLOB NOT NULL, added INTEGER NOT NULL,
   retired INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE claimseg (s INTEGER PRIMARY KEY, upto INTEGER NOT NULL, claims BLOB NOT NULL);
-CREATE TABLE checkpoint (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note BLOB NOT NULL);
+CREATE TABLE checkpoint (
+  size INTEGER PRIMARY KEY, root BLOB NOT NULL, note BLOB NOT NULL, crc INTEGER NOT NULL);
 """
 _APPEND_ONLY = """
 CREATE TRIGGER {table}_stays BEFORE DELETE ON {table}

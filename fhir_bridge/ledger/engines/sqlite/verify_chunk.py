@@ -24,7 +24,7 @@ from fhir_bridge.fbe1 import (
 from fhir_bridge.ledger.apply import Author, Read, read_entry
 from fhir_bridge.ledger.contract import Verify
 from fhir_bridge.ledger.engines.sqlite import schema
-from fhir_bridge.ledger.engines.sqlite.rows import decode_audits
+from fhir_bridge.ledger.engines.sqlite.rows import crc_of, decode_audits
 from fhir_bridge.ledger.merkle import leaf_hash, reduce
 from fhir_bridge.ledger.tree import TILE_WIDTH
 
@@ -93,6 +93,9 @@ def check_chunk(task: Task, start: int, end: int) -> ChunkSummary:
         return _Chunk(task, db, ChunkSummary(start, end)).run()
     except sqlite3.DatabaseError as error:
         raise bad(f"entries {start} to {end - 1}", f"not readable: {error}", "unreadable") from None
+    except (TypeError, ValueError, OverflowError):
+        what = f"entries {start} to {end - 1}"
+        raise bad(what, "a row holds another kind of value", "unreadable") from None
     finally:
         db.close()
 
@@ -130,14 +133,18 @@ class _Chunk:
                 raise bad(f"entry {expected}", "the leaf is missing", "entry-missing")
         if len(rows) != end - start:
             raise bad(f"entry {start + len(rows)}", "the leaf is missing", "entry-missing")
-        return [leaf for _, leaf in rows]
+        return [leaf if type(leaf) is bytes else b"" for _, leaf in rows]
 
     def _bodies(self, start: int, end: int) -> dict[int, bytes]:
-        return dict(
-            self._db.execute(
-                "SELECT i, body FROM body WHERE i >= ? AND i < ? ORDER BY i", (start, end)
-            )
-        )
+        bodies = {}
+        for index, body, box, hint, crc in self._db.execute(
+            "SELECT i, body, box, hint, crc FROM body WHERE i >= ? AND i < ? ORDER BY i",
+            (start, end),
+        ):
+            if crc_of(box, hint) != crc:
+                raise bad(f"body {index}", "its key box or hint is damaged", "box")
+            bodies[index] = body if type(body) is bytes else b""
+        return bodies
 
     def _entry(self, index: int, leaf: bytes, body: bytes | None) -> tuple[Read, bytes | None]:
         """Form, origin, author, signature and body of one entry."""
@@ -234,7 +241,7 @@ class _Chunk:
 
     def _audit(self, index: int, first: int, count: int, root: str) -> None:
         what = f"audit row {first}" if count == 1 else f"audit rows {first} to {first + count - 1}"
-        row = self._db.execute("SELECT i, n, rows FROM audit WHERE a = ?", (first,)).fetchone()
+        row = self._db.execute("SELECT i, n, rows, crc FROM audit WHERE a = ?", (first,)).fetchone()
         if row is None:
             raise bad(what, f"missing (batch leaf {index})", "audit")
         try:
@@ -242,8 +249,10 @@ class _Chunk:
                 leaf_hash(row_leaf_data(status, sealed))
                 for status, _, sealed in decode_audits(row[2])
             ]
-        except (msgspec.MsgspecError, Corrupt):
+        except (msgspec.MsgspecError, Corrupt, TypeError):
             raise bad(what, f"not readable (batch leaf {index})", "audit") from None
         if (row[0], row[1], len(hashes)) != (index, count, count) or reduce(hashes).hex() != root:
             raise bad(what, f"not what batch leaf {index} commits to", "audit")
+        if crc_of(row[2]) != row[3]:
+            raise bad(what, "a hint is damaged", "audit")
         self._sum.audits.append((index, first, count))

@@ -3,7 +3,7 @@
 Checked: every leaf's form, author, chain and (with ``verify``) signature; every body's hash, or
 the receipt of its erasure; every audit row against its batch leaf, without a gap in their
 numbers; every tile; claims once only and their segments; the head; the newest checkpoints; and
-that the log extends a remembered head. Boxes and hints are not covered by any hash: a wrong one
+that the log extends a remembered head. Boxes and hints are covered by a checksum alone: a wrong one
 shows when it is used.
 """
 
@@ -21,13 +21,15 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
+
 from fhir_bridge.errors import Corrupt
 from fhir_bridge.fbe1 import FIRST, key_id, parse_control
 from fhir_bridge.ledger.apply import Author
 from fhir_bridge.ledger.contract import Head, Verify
 from fhir_bridge.ledger.engines.sqlite import schema
 from fhir_bridge.ledger.engines.sqlite.reader import Reader
-from fhir_bridge.ledger.engines.sqlite.rows import decode_chains
+from fhir_bridge.ledger.engines.sqlite.rows import crc_of, decode_chains
 from fhir_bridge.ledger.engines.sqlite.verify_chunk import (
     ChunkSummary,
     Task,
@@ -75,6 +77,8 @@ def verify_log(
         return _Walk(path, reader, verify, jobs, progress).run(remembered)
     except sqlite3.DatabaseError as error:
         raise bad("ledger file", f"not readable: {error}", "unreadable") from None
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
+        raise bad("ledger file", "a row holds another kind of value", "unreadable") from None
     finally:
         reader.close()
 
@@ -281,9 +285,12 @@ class _Walk:
     def _check_heads(self, remembered: Head | None) -> None:
         """Stored checkpoints and the remembered head are earlier states of this very log."""
         rows = self._db.execute(
-            f"SELECT size, root FROM checkpoint ORDER BY size DESC LIMIT {_CHECKPOINTS}"
+            "SELECT size, root, note, crc FROM checkpoint ORDER BY size DESC"
         ).fetchall()
-        for size, root in rows:
+        for size, root, note, crc in rows:
+            if crc_of(root, note) != crc:
+                raise bad(f"checkpoint {size}", "is damaged", "checkpoint")
+        for size, root, _, _ in rows[:_CHECKPOINTS]:
             if size > self._head.size or self._reader.root_at(size) != root:
                 raise bad(f"checkpoint {size}", "is not of this log", "checkpoint")
         if remembered is None:

@@ -32,7 +32,7 @@ from fhir_bridge.ledger.engines.sqlite import schema
 from fhir_bridge.ledger.engines.sqlite.batch import Batch
 from fhir_bridge.ledger.engines.sqlite.counter import SizeCounter, counter_path
 from fhir_bridge.ledger.engines.sqlite.resume import resume_state, resume_tree
-from fhir_bridge.ledger.engines.sqlite.rows import encode_audits, encode_chains
+from fhir_bridge.ledger.engines.sqlite.rows import crc_of, encode_audits, encode_chains
 from fhir_bridge.ledger.merkle import EMPTY_ROOT
 
 __all__ = ["Writer"]
@@ -176,20 +176,16 @@ class Writer:
         db, step = self._db, self._step
         db.executemany("INSERT INTO leaf VALUES (?, ?)", batch.leaves)
         step("leaf")
-        db.executemany("INSERT INTO body VALUES (?, ?, ?, ?)", batch.bodies)
+        db.executemany("INSERT INTO body VALUES (?, ?, ?, ?, ?)", batch.bodies)
         step("body")
         if batch.tiles:
             db.executemany("INSERT INTO tile VALUES (?, ?, ?)", batch.tiles)
         step("tile")
         if batch.audits:
+            rows = encode_audits(batch.audits)
             db.execute(
-                "INSERT INTO audit VALUES (?, ?, ?, ?)",
-                (
-                    batch.first_audit,
-                    batch.batch_leaf,
-                    len(batch.audits),
-                    encode_audits(batch.audits),
-                ),
+                "INSERT INTO audit VALUES (?, ?, ?, ?, ?)",
+                (batch.first_audit, batch.batch_leaf, len(batch.audits), rows, crc_of(rows)),
             )
         step("audit")
         self._write_rare(batch.turn, size_before)
@@ -286,8 +282,8 @@ class Writer:
         try:
             with self._transaction():
                 self._db.executemany(
-                    "UPDATE body SET box = ?, hint = ? WHERE i = ?",
-                    [(box, hint, i) for i, box, hint in boxes],
+                    "UPDATE body SET box = ?, hint = ?, crc = ? WHERE i = ?",
+                    [(box, hint, crc_of(box, hint), i) for i, box, hint in boxes],
                 )
         except sqlite3.Error as error:
             raise _failed(error).error() from None
@@ -300,8 +296,8 @@ class Writer:
         try:
             with self._transaction():
                 self._db.execute(
-                    "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?)",
-                    (head.size, head.root, note),
+                    "INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?)",
+                    (head.size, head.root, note, crc_of(head.root, note)),
                 )
                 self._db.execute(
                     "DELETE FROM checkpoint WHERE size <= (SELECT size FROM checkpoint"

@@ -116,7 +116,7 @@ class _Parser:
                 self._predicates.append(self._predicate(code, modifier, value))
         except _Unknown as unknown:
             if not self._lenient:
-                raise Incorrect(str(unknown), code="search-parameter", where=code) from None
+                raise Incorrect(str(unknown), code="search-parameter", where=_shown(code)) from None
             self._ignored.append(name)
         except BridgeError as error:
             error.where = error.where or _shown(name)

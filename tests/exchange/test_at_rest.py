@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
+import re
 import uuid
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -49,9 +52,19 @@ def disguises(text: str) -> Iterator[bytes]:
     yield raw.hex().upper().encode()
 
 
+_DEFLATED = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08")
+_MOST_BYTES = 1 << 20
+
+
 def unpacked(data: bytes) -> Iterator[bytes]:
-    """The file, and every zstd frame in it that opens with one of our dictionaries or none."""
+    """The file, and whatever in it opens as zlib, gzip or zstd, with our dictionaries or none."""
     yield data
+    for found in _DEFLATED.finditer(data):
+        machine = zlib.decompressobj(32 + zlib.MAX_WBITS)
+        try:
+            yield machine.decompress(data[found.start() : found.start() + _MOST_BYTES], _MOST_BYTES)
+        except zlib.error:
+            continue
     folder = files("fhir_bridge.keys").joinpath("data")
     ours = (folder.joinpath(name).read_bytes() for name in compression.catalogue()["sha256"])
     dictionaries = [None, *(zstandard.ZstdCompressionDict(one) for one in ours)]
@@ -99,6 +112,22 @@ async def through_every_use_case(world: World) -> list[str]:
     assert [canary for canary in CANARIES if canary in told] == []
     await rooms.follower.reached(rooms.reader.head().size)
     return [*CANARIES, sent.decode(), made.raw.decode()]
+
+
+def _with_dictionary(plain: bytes) -> bytes:
+    return compression.compress(plain)[0]
+
+
+@pytest.mark.parametrize(
+    "pack", [bytes, base64.b64encode, bytes.hex, zlib.compress, gzip.compress, _with_dictionary]
+)
+def test_the_search_opens_what_is_packed(
+    pack: Callable[[bytes], bytes | str], tmp_path: Path
+) -> None:
+    packed = pack(f"before {CANARIES[0]} after".encode())
+    packed = packed.encode() if isinstance(packed, str) else packed
+    (tmp_path / "file").write_bytes(b"-" * 1000 + packed + b"-" * 1000)
+    assert found_in(tmp_path, list(CANARIES)) == {CANARIES[0]}
 
 
 async def test_no_file_gives_away_what_was_put_in(world: World) -> None:

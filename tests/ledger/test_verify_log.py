@@ -151,6 +151,14 @@ def _content(path: Path) -> list[list[tuple[object, ...]]]:
     return [db.execute(f"SELECT * FROM {table}").fetchall() for table in tables]
 
 
+def _where_bad(path: Path) -> str | None:
+    try:
+        verify_log(path, verify_ed25519, jobs=1)
+    except Corrupt as error:
+        return error.where
+    return None
+
+
 def test_a_changed_byte_anywhere_in_the_file_is_found_or_changes_no_row(
     whole: Path, tmp_path: Path
 ) -> None:
@@ -162,13 +170,9 @@ def test_a_changed_byte_anywhere_in_the_file_is_found_or_changes_no_row(
         changed = bytearray(plain)
         changed[rng.randrange(100, len(changed))] ^= rng.randrange(1, 256)
         path.write_bytes(changed)
-        try:
-            verify_log(path, verify_ed25519, jobs=1)
-        except Corrupt as error:
-            assert error.where
-            found += 1
-        else:
-            assert _content(path) == rows
+        where = _where_bad(path)
+        found += where is not None
+        assert where or _content(path) == rows
         path.unlink()
     assert found > count(500) // 2
 

@@ -50,11 +50,15 @@ KINDS: tuple[tuple[str, str], ...] = (
     ("security policy", r"security reasons|Example URLs"),
     ("invariant", r"Constraint failed"),
 )
-NOT_R4 = {
-    "allow-comments": "read with an option that allows comments in JSON",
-    "matchetype": "a matching template, not a resource",
-    "validateContains": "read with an option that ignores ids of contained resources",
+OPTIONS: dict[str, tuple[object, str]] = {
+    "allow-comments": (True, "read with an option that allows comments in JSON"),
+    "matchetype": (True, "a matching template, not a resource"),
+    "validateContains": (
+        "IGNORE",
+        "read with an option that ignores ids of contained resources",
+    ),
 }
+"""Switches of the manifest under which a case is clean that as it stands is no R4 JSON."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,22 @@ def cases(testdata: Path) -> Iterator[Case]:
             for issue in outcome.get("issue", ())
             if issue["severity"] in ("error", "fatal")
         )
-        option = next((why for key, why in NOT_R4.items() if entry.get(key)), "")
-        accepted = _accepted((folder / entry["file"]).read_bytes())
+        options = [key for key, (value, _) in OPTIONS.items() if entry.get(key) == value]
+        option = OPTIONS[options[0]][1] if options else ""
+        accepted = _accepted(_as_read((folder / entry["file"]).read_bytes(), options))
         yield Case(entry["name"], entry["module"], errors, accepted, option)
+
+
+def _as_read(raw: bytes, options: list[str]) -> bytes:
+    """What is left to judge once the reader did what the option says."""
+    if "allow-comments" in options:
+        return _COMMENT.sub(lambda m: m[1] or b"", raw)
+    if "matchetype" in options:
+        return raw.replace(b"$instant$", b"2026-01-01T00:00:00Z")
+    return raw
+
+
+_COMMENT = re.compile(rb'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
 
 
 def _accepted(raw: bytes) -> bool:
@@ -118,7 +135,7 @@ def page(found: list[Case]) -> str:
         "| | cases | accepted | refused |",
         "|---|---|---|---|",
         _row("no error in the reference outcome", clean),
-        _row("no error, thanks to a validator option or as a template", special),
+        _row("no error under an option of the validator, read as the option says", special),
         _row("errors in the reference outcome", invalid),
         _row("of these: errors of base structure, JSON, primitives", base),
         "",

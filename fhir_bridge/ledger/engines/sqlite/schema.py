@@ -111,7 +111,7 @@ def _for_writing(connection: sqlite3.Connection) -> sqlite3.Connection:
     for pragma in (
         "synchronous = FULL",
         "secure_delete = ON",
-        "cache_size = -16384",
+        "cache_size = -8192",
         # The writer folds the log in by itself, earlier than this (`Writer.fold`).
         "wal_autocheckpoint = 4000",
         "journal_size_limit = 8388608",

@@ -40,6 +40,7 @@ __all__ = ["Writer"]
 OnStep = Callable[[str], None]
 _CHECKPOINTS_KEPT = 1000
 _FOLD_PAGES = 1000
+_LARGE_PAGES = 100
 
 
 def _no_step(name: str) -> None:
@@ -75,7 +76,7 @@ class Writer:
         try:
             self._state, self._claims_upto = resume_state(self._db, State(origin, verify))
             self._tree, self._audits = resume_tree(self._db)
-            self._unfolded = 0
+            self._unfolded = self._last_pages = 0
             self._check_owner(origin)
             self._counter = SizeCounter(counter_path(path), write=True)
             self._counter.set(self._tree.size)
@@ -152,7 +153,8 @@ class Writer:
             self._state.claims.settle()
             self._claims_upto = mark.size
         turn.settle()
-        self._unfolded += batch.pages
+        self._last_pages = batch.pages
+        self._unfolded += self._last_pages
         self._audits += len(batch.audits)
         self._counter.set(self._tree.size)
         self._step("published")
@@ -252,8 +254,11 @@ class Writer:
 
     @property
     def fold_due(self) -> bool:
-        """Whether about 4 MB lie in the write-ahead log: time to `fold` them, after answering."""
-        return self._unfolded >= _FOLD_PAGES
+        """Whether about 4 MB lie in the write-ahead log: time to `fold` them, after answering.
+
+        Not right after a large commit: who waited for that one is not to wait for this as well.
+        """
+        return self._unfolded >= _FOLD_PAGES and self._last_pages < _LARGE_PAGES
 
     def fold(self) -> None:
         """Move what is in the write-ahead log into the file, as far as readers let it."""

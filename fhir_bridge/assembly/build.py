@@ -14,6 +14,7 @@ from fhir_bridge.consent import Policy
 from fhir_bridge.errors import BridgeError, Unavailable
 from fhir_bridge.exchange import Limits, Rooms
 from fhir_bridge.exchange.bodies import Bodies
+from fhir_bridge.exchange.changes import Changes
 from fhir_bridge.exchange.consents import ConsentView
 from fhir_bridge.exchange.directory import Directory
 from fhir_bridge.exchange.gates import Gates
@@ -86,15 +87,20 @@ def build_rooms(
         trail=trail,
         pen=Pen(ledger.append, recover),
         bodies=bodies,
+        changes=Changes.of(clock),
         pending=Pending(follower),
         tell=_tell,
-        limits=Limits(
-            default_count=settings.search.default_count,
-            max_count=settings.search.max_count,
-            max_entries=settings.http.max_entries,
-            max_parameters=settings.http.max_parameters,
-            proof_wait_s=settings.ledger.checkpoint_interval_s + 5,
-        ),
+        limits=_limits(settings),
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        default_count=settings.search.default_count,
+        max_count=settings.search.max_count,
+        max_entries=settings.http.max_entries,
+        max_parameters=settings.http.max_parameters,
+        proof_wait_s=settings.ledger.checkpoint_interval_s + 5,
     )
 
 

@@ -20,6 +20,7 @@ import msgspec
 from fhir_bridge import errors
 from fhir_bridge.errors import BridgeError, Fault, Issue, Unavailable
 from fhir_bridge.exchange import Answer, Operated, RequestInfo, Rooms, bundle
+from fhir_bridge.exchange.effects import decide_anew
 from fhir_bridge.terms import OPERATOR_ROLE, Requester, Scope
 
 __all__ = ["BundleClient", "serve_bundles"]
@@ -49,6 +50,10 @@ class _Told(msgspec.Struct, array_like=True):
     issues: tuple[tuple[str, str, str, str], ...] = ()
     changes: tuple[str, ...] | None = None
     serial: int = 0
+    size: int = 0
+    """Ledger size at which all that it wrote is there."""
+    settled: bool = True
+    """False while more of an operator's Bundles are under way (`Operated`)."""
 
 
 class _Who(msgspec.Struct, array_like=True):
@@ -92,7 +97,7 @@ class BundleClient:
             self._rooms.pending.high,
             self._heard,
         )
-        told = _Told()
+        told = None
         try:
             async with asyncio.timeout(_LIMIT_S):
                 reader, writer = await asyncio.open_unix_connection(self._path)
@@ -108,11 +113,20 @@ class BundleClient:
                 code="bundle-worker",
             ) from error
         finally:
-            self._rooms.gates.heard(told.changes)
+            if told is None:
+                # Cut off: whatever it writes and wrote may change any decision.
+                self._hear(None, self._rooms.reader.size())
         self._heard = max(self._heard, told.serial)
+        effect = self._hear(told.changes, told.size)
+        if told.settled:
+            await asyncio.shield(effect)
         if told.category:
             raise _error(told)
         return Answer(told.raw, told.index)
+
+    def _hear(self, changes: tuple[str, ...] | None, size: int) -> asyncio.Task[None]:
+        rooms = self._rooms
+        return rooms.effects.start(decide_anew(rooms.gates, rooms.follower, changes, size))
 
 
 async def serve_bundles(rooms: Rooms, listening: socket.socket) -> asyncio.Server:
@@ -126,7 +140,7 @@ async def serve_bundles(rooms: Rooms, listening: socket.socket) -> asyncio.Serve
                 ask = msgspec.msgpack.decode(await _receive(reader), type=_Ask)
                 told = await _work(rooms, operated, ask)
                 told.changes = rooms.changes.since(ask.heard)
-                told.serial = rooms.changes.serial
+                told.serial, told.size = rooms.changes.serial, rooms.pending.high
                 await _send(writer, told)
             finally:
                 writer.close()
@@ -142,9 +156,9 @@ async def _work(rooms: Rooms, operated: Operated, ask: _Ask) -> _Told:
         rooms.gates.forget_all()
         if OPERATOR_ROLE in who.roles:
             done = await operated.run(ask.kind, who, request, ask.raw, ask.base_url)
-        else:
-            done = await run(rooms, who, request, ask.raw, ask.base_url)
-            await rooms.pending.settle_all()
+            return _Told(done.raw, done.index, settled=operated.is_idle)
+        done = await run(rooms, who, request, ask.raw, ask.base_url)
+        await rooms.pending.settle_all()
         return _Told(done.raw, done.index)
     except BridgeError as error:
         return _Told(

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from fhir_bridge.cli.sources import Source
 
 _AT_ONCE = 12
+_AT_ONCE_BYTES = 4 << 20
+_REPEATABLE = frozenset({"not-found", "conflict", "version-conflict"})
+"""Codes of what may go well once other Bundles are in."""
 
 
 def declare(commands: Commands) -> None:
@@ -132,19 +135,31 @@ async def _carry_out(
     tally: _Tally,
     waiting: list[tuple[Source, BridgeError]],
 ) -> None:
+    """Side by side, as far as they do not write the same; those that do keep their order."""
     import asyncio
 
-    under_way: deque[asyncio.Task[None]] = deque()
+    under_way: deque[tuple[Source, asyncio.Task[None]]] = deque()
     try:
         for source in found:
-            if len(under_way) == _AT_ONCE:
-                await under_way.popleft()
-            under_way.append(asyncio.create_task(_one(operator, source, tally, waiting)))
+            while under_way and not _fits(source, [other for other, _ in under_way]):
+                await under_way.popleft()[1]
+            task = asyncio.create_task(_one(operator, source, tally, waiting))
+            under_way.append((source, task))
         while under_way:
-            await under_way.popleft()
+            await under_way.popleft()[1]
     finally:
-        for task in under_way:
+        for _, task in under_way:
             task.cancel()
+
+
+def _fits(source: Source, others: Sequence[Source]) -> bool:
+    """Whether ``source`` may run beside ``others``."""
+    size = len(source.raw) + sum(len(other.raw) for other in others)
+    return (
+        len(others) < _AT_ONCE
+        and size <= _AT_ONCE_BYTES
+        and all(source.writes.isdisjoint(other.writes) for other in others)
+    )
 
 
 async def _one(
@@ -156,7 +171,7 @@ async def _one(
     try:
         answer = await operator.bundle(source.kind, source.raw)
     except BridgeError as error:
-        if any(issue.code == "not-found" for issue in error.issues):
+        if any(issue.code in _REPEATABLE for issue in error.issues) or error.code in _REPEATABLE:
             waiting.append((source, error))
         else:
             tally.problems.append((source.name, error))

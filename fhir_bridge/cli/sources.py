@@ -35,11 +35,26 @@ class Source:
     """``transaction`` or ``batch``."""
     raw: bytes
     entries: int
+    writes: frozenset[str] = frozenset()
+    """What it names and writes: ``Type/id``, and ``Type?condition`` of a conditional create."""
+
+
+class _Request(msgspec.Struct):
+    method: str = ""
+    url: str = ""
+    if_none_exist: str = msgspec.field(name="ifNoneExist", default="")
+
+    def writes(self) -> str:
+        """What it names and writes; nothing for a plain create and for reading."""
+        if self.method in ("PUT", "PATCH", "DELETE"):
+            return self.url
+        return f"{self.url}?{self.if_none_exist}" if self.if_none_exist else ""
 
 
 class _Entry(msgspec.Struct):
     full_url: str = msgspec.field(name="fullUrl", default="")
     resource: msgspec.Raw = msgspec.Raw(b"")
+    request: _Request = msgspec.field(default_factory=_Request)
 
 
 class _Head(msgspec.Struct):
@@ -99,7 +114,8 @@ def _suffix(path: Path) -> str:
 def _whole(name: str, raw: bytes) -> Source:
     head = _head(name, raw)
     if head.resource_type == "Bundle" and head.type in ("transaction", "batch"):
-        return Source(name, head.type, raw, len(head.entry))
+        writes = frozenset(filter(None, (entry.request.writes() for entry in head.entry)))
+        return Source(name, head.type, raw, len(head.entry), writes)
     if head.resource_type == "Bundle" and head.type in _COLLECTIONS:
         return _gathered(name, [(e.full_url, bytes(e.resource)) for e in head.entry])
     return _gathered(name, [("", raw)])
@@ -121,14 +137,17 @@ def _lines(name: str, lines: Iterator[bytes]) -> Iterator[Source]:
 def _gathered(name: str, resources: Sequence[tuple[str, bytes]]) -> Source:
     """A transaction around resources, each under the id it has."""
     entries: list[bytes] = []
+    writes: set[str] = set()
     for full_url, raw in resources:
         head = _head(name, raw)
         url = f"{head.resource_type}/{head.id}" if head.id else head.resource_type
+        if head.id:
+            writes.add(url)
         request = orjson.dumps({"method": "PUT" if head.id else "POST", "url": url})
         full = b'"fullUrl":' + orjson.dumps(full_url) + b"," if full_url else b""
         entries.append(b"{" + full + b'"resource":' + raw + b',"request":' + request + b"}")
     raw = b'{"resourceType":"Bundle","type":"transaction","entry":[' + b",".join(entries) + b"]}"
-    return Source(name, "transaction", raw, len(entries))
+    return Source(name, "transaction", raw, len(entries), frozenset(writes))
 
 
 def _head(name: str, raw: bytes) -> _Head:

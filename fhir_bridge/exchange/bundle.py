@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
 from urllib.parse import parse_qsl
@@ -62,6 +63,8 @@ class _Work:
     type: str
     id: str = ""
     number: int = 1
+    before: tuple[str, ...] = ()
+    """The patients of the version that it follows."""
     links: Sequence[Ref] = ()
     draft: Draft | None = None
     done: Written | None = None
@@ -80,20 +83,32 @@ async def transaction(
 ) -> Answer:
     """Everything in ``raw`` or nothing. Incorrect names every reference that does not resolve."""
     works = _admitted(rooms, requester, raw)
+    conditions = {(w.type, f"?{w.entry.if_none_exist}") for w in works if w.entry.if_none_exist}
+    async with AsyncExitStack() as turns:
+        # Equal conditions take turns (`ingest.create`); sorted, so that no two wait in a circle.
+        for type_, condition in sorted(conditions):
+            await turns.enter_async_context(rooms.turns.of(type_, condition))
+        index = await _carry_out(rooms, requester, request, works, base_url)
+    lines: list[Written] = []
+    for work in works:
+        lines.append(await _line(rooms, requester, request, work, base_url))
+    return Answer(response_bundle("transaction-response", lines, rooms.clock.new_id()), index)
+
+
+async def _carry_out(
+    rooms: Rooms, requester: Requester, request: RequestInfo, works: list[_Work], base_url: str
+) -> int:
+    """Plan and commit; the ledger size at which all of it is there."""
     for tried in range(_RACES):
         try:
             plan = await _plan(rooms, requester, request, works, base_url)
-            index = await _commit(rooms, requester, request, plan)
-            break
+            return await _commit(rooms, requester, request, plan)
         except Conflict:
             # Another write to one of the resources came first: everything is looked at again.
             if tried == _RACES - 1:
                 raise
             await rooms.follower.reached(rooms.reader.size())
-    lines: list[Written] = []
-    for work in works:
-        lines.append(await _line(rooms, requester, request, work, base_url))
-    return Answer(response_bundle("transaction-response", lines, rooms.clock.new_id()), index)
+    raise Conflict("other writes keep coming first; try again", code="version-conflict")
 
 
 def _admitted(rooms: Rooms, requester: Requester, raw: bytes) -> list[_Work]:
@@ -219,6 +234,7 @@ async def _identify(rooms: Rooms, requester: Requester, request: RequestInfo, wo
             raise
         check_match(hit, _version_of(work.entry))
         work.number = hit.number + 1
+        work.before = rooms.locator.facts(hit.group).patients
         if work.entry.method == "DELETE" and hit.deleted:
             work.done = Written("204 No Content", etag=f'W/"{hit.version_id}"')
 
@@ -262,6 +278,7 @@ def _draft(rooms: Rooms, work: _Work, author: str, names: dict[str, str]) -> Dra
         number=work.number,
         author=author,
         references=names,
+        before=work.before,
     )
 
 

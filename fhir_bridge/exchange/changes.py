@@ -9,30 +9,37 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-__all__ = ["Changes"]
+from fhir_bridge.clock import Clock
 
+__all__ = ["NAMES", "Changes"]
+
+NAMES = ""
+"""Stands for the names in the directory."""
 _KEPT = 10_000
 
 
 class Changes:
-    """The patients whose consents moved, in order; ``""`` stands for the names in the directory.
+    """The patients whose consents moved, in order, noted when that was durable."""
 
-    Noted once the locator shows the change, so that whoever hears of it reads it anew.
-    """
-
-    def __init__(self, kept: int = _KEPT) -> None:
+    def __init__(self, start: int = 0, kept: int = _KEPT) -> None:
+        """``start``: another number for every process, so that none takes over a count."""
         self._last: deque[str] = deque(maxlen=kept)
-        self.serial = 0
-        """How many were noted so far."""
+        self.serial = start
+        """Grows by one with each change."""
 
-    def note(self, patients: Iterable[str], *, names: bool = False) -> None:
-        """The consents of ``patients`` moved, or ``names`` of the directory."""
-        noted = [*patients, *([""] if names else [])]
+    @classmethod
+    def of(cls, clock: Clock) -> Changes:
+        """Changes of a process whose count is its own."""
+        return cls(int.from_bytes(clock.random(6), "big"))
+
+    def note(self, changes: Iterable[str]) -> None:
+        """The consents of these patients moved (or `NAMES`)."""
+        noted = tuple(changes)
         self._last.extend(noted)
         self.serial += len(noted)
 
     def since(self, serial: int) -> tuple[str, ...] | None:
-        """What was noted after the first ``serial``; None when that is no longer known."""
+        """What was noted after ``serial``; None when that is not known, or no longer."""
         count = self.serial - serial
         if not 0 <= count <= len(self._last):
             return None

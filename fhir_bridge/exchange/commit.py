@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 
 from fhir_bridge.errors import Conflict, Fault, Unavailable
+from fhir_bridge.exchange.changes import NAMES
 from fhir_bridge.exchange.drafts import Draft
+from fhir_bridge.exchange.effects import decide_anew
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.trail import audit_pairs
 from fhir_bridge.ledger import Append, Appended, AuditRow, Entry, Refused
@@ -49,7 +52,7 @@ async def commit_drafts(
     rooms.on_step("keys")
     bumps = tuple(
         consent_cell(rooms, p)
-        for p in sorted({p for d in drafts if d.type in _GOVERNING for p in d.facts.patients})
+        for p in sorted({p for d in drafts if d.type in _GOVERNING for p in d.governs})
     )
     for _ in range(_TRIES):
         decide()
@@ -79,7 +82,7 @@ async def _note(rooms: Rooms, drafts: Sequence[Draft], result: Appended, later: 
     for draft in drafts:
         rooms.pending.wrote(draft.type, draft.id, result.size)
     size = result.first_index + len(drafts)
-    governed = {p for d in drafts if d.type == "Consent" for p in d.facts.patients}
+    governed = {p for d in drafts if d.type == "Consent" for p in d.governs}
     governed |= {
         d.id
         for d in drafts
@@ -88,23 +91,14 @@ async def _note(rooms: Rooms, drafts: Sequence[Draft], result: Appended, later: 
         and not (d.number == 1 and rooms.consents.unmoved(d.id, size))
     }
     named = any(d.type == "Organization" for d in drafts)
-    if not governed and not named:
+    changes = (*sorted(governed), *([NAMES] if named else []))
+    if not changes:
         return
-    effect = _take_effect(rooms, tuple(sorted(governed)), named, result.size)
-    if later:
-        rooms.effects.start(effect)
-    else:
-        await effect
-
-
-async def _take_effect(rooms: Rooms, governed: tuple[str, ...], named: bool, size: int) -> None:
-    """Decide anew once the locator shows what governs, and let the other process know."""
-    rooms.gates.changed(governed)
-    await rooms.follower.reached(size)
-    rooms.gates.changed(governed)
-    if named:
-        rooms.gates.forget_names()
-    rooms.changes.note(governed, names=named)
+    rooms.changes.note(changes)
+    effect = rooms.effects.start(decide_anew(rooms.gates, rooms.follower, changes, result.size))
+    if not later:
+        await rooms.follower.reached(result.size)
+        await asyncio.shield(effect)
 
 
 async def record_use(

@@ -39,6 +39,13 @@ class Draft(Struct, frozen=True, gc=False):
     stored: bytes
     facts: Facts
     classes: tuple[str, ...]
+    before: tuple[str, ...] = ()
+    """The patients of the version that this one follows."""
+
+    @property
+    def governs(self) -> tuple[str, ...]:
+        """Whose consents may move with it: also those whom it no longer names."""
+        return tuple(dict.fromkeys((*self.facts.patients, *self.before)))
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -68,12 +75,13 @@ def new_version(
     number: int,
     author: str,
     references: dict[str, str] | None = None,
+    before: tuple[str, ...] = (),
 ) -> Draft:
     """The draft of a new resource (``number`` 1) or of its next version.
 
-    ``references``: text of references to be put in place of others (urn:uuid, conditional).
-    ``tree`` still names the patient by a urn that nobody will know, so whom the version is about
-    is read through them.
+    ``before``: the patients of the version that it follows. ``references``: text of references
+    to be put in place of others (urn:uuid, conditional). ``tree`` still names the patient by a
+    urn that nobody will know, so whom the version is about is read through them.
     """
     type_ = tree["resourceType"]
     now = clock.now_us()
@@ -92,6 +100,7 @@ def new_version(
         stored,
         facts,
         classes,
+        before,
     )
 
 

@@ -1,11 +1,40 @@
-"""What writes bring about once the locator shows them, still under way."""
+"""What a change of consents brings about: decisions anew, now and once the locator shows it.
+
+What is decided in between may still be of before. It is forgotten in the end, whatever becomes
+of the request that made the change: an effect goes on until it has come about.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 
-__all__ = ["Effects"]
+from fhir_bridge.errors import BridgeError
+from fhir_bridge.exchange.gates import Gates
+from fhir_bridge.exchange.pending import Follower
+
+__all__ = ["Effects", "decide_anew"]
+
+_FIRST_WAIT_S = 0.05
+_LONGEST_WAIT_S = 5.0
+
+
+async def decide_anew(
+    gates: Gates, follower: Follower, changes: Sequence[str] | None, size: int
+) -> None:
+    """Forget what ``changes`` (`Changes.since`) touch, and again when the locator covers
+    ``size``; a locator that does not answer is asked again and again."""
+    wait_s = _FIRST_WAIT_S
+    while True:
+        gates.heard(changes)
+        try:
+            await follower.reached(size)
+        except BridgeError:
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        else:
+            gates.heard(changes)
+            return
 
 
 class Effects:
@@ -14,15 +43,14 @@ class Effects:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def start(self, effect: Coroutine[None, None, None]) -> None:
-        """Let ``effect`` take its course."""
-        self._tasks.add(asyncio.create_task(effect))
+    def start(self, effect: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Let ``effect`` take its course; shield what waits for it."""
+        task = asyncio.create_task(effect)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def settled(self) -> None:
-        """Wait for all that were started; raises what one of them raised."""
+        """Wait for all that are under way. To be cancelled here cancels none of them."""
         while self._tasks:
-            tasks = list(self._tasks)
-            try:
-                await asyncio.gather(*tasks)
-            finally:
-                self._tasks.difference_update(task for task in tasks if task.done())
+            await asyncio.wait(set(self._tasks))

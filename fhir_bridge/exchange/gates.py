@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from fhir_bridge.clock import Clock
 from fhir_bridge.consent import Asked, Decider, Decision, Facts, Policy, ask, author_of, decide
+from fhir_bridge.exchange.changes import NAMES
 from fhir_bridge.exchange.consents import ConsentView
 from fhir_bridge.terms import Action, Relation, Requester
 
@@ -153,13 +154,15 @@ class Gates:
         self._asked.clear()
 
     def heard(self, changes: Sequence[str] | None) -> None:
-        """Another process noted ``changes`` (`Changes.since`); None: it may have been anything."""
+        """``changes`` were noted (`Changes.since`); None: it may have been anything."""
         if changes is None:
             self.forget_all()
-        elif changes:
-            self.changed(tuple(changes))
-            if "" in changes:
-                self.forget_names()
+            return
+        patients = tuple(patient for patient in changes if patient != NAMES)
+        if patients:
+            self.changed(patients)
+        if len(patients) < len(changes):
+            self.forget_names()
 
     def forget_names(self) -> None:
         """The directory of organisations changed: names are resolved anew."""

@@ -97,6 +97,7 @@ async def update(
                 number=hit.number + 1,
                 author=rooms.gates.author(requester),
                 references=local_links(resource, rooms.base_url),
+                before=rooms.locator.facts(hit.group).patients,
             )
             try:
                 return await _commit(rooms, requester, request, draft, "update")

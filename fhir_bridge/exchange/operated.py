@@ -1,12 +1,13 @@
 """An operator's Bundles, many at once: each durable when answered, all seen at the last answer.
 
 An import of thousands of Bundles would spend half its time waiting for the locator after each.
-Nobody but the operator knows of what is under way; disclosures are guarded by the ledger itself
-meanwhile, so that no Consent among it is overlooked.
+Until a Consent among them is in effect a count may be of before; what is disclosed may not, as
+the ledger itself refuses a disclosure that was decided before.
 """
 
 from __future__ import annotations
 
+from fhir_bridge.errors import BridgeError
 from fhir_bridge.exchange import bundle
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.rooms import Rooms
@@ -22,16 +23,27 @@ class Operated:
         self._rooms = rooms
         self._under_way = 0
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether none is under way."""
+        return not self._under_way
+
     async def run(
         self, kind: str, requester: Requester, request: RequestInfo, raw: bytes, base_url: str
     ) -> Answer:
-        """Carry out one; the last of those under way returns when every reader sees them all."""
+        """Carry out one; the last of those under way returns when this process sees them all."""
         work = bundle.transaction if kind == "transaction" else bundle.batch
+        told: Answer | BridgeError
         self._under_way += 1
         try:
-            return await work(self._rooms, requester, request, raw, base_url)
+            told = await work(self._rooms, requester, request, raw, base_url)
+        except BridgeError as error:
+            told = error
         finally:
             self._under_way -= 1
-            if not self._under_way:
-                await self._rooms.effects.settled()
-                await self._rooms.pending.settle_all()
+        if self.is_idle:
+            await self._rooms.effects.settled()
+            await self._rooms.pending.settle_all()
+        if isinstance(told, BridgeError):
+            raise told
+        return told

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from types import MappingProxyType
 from typing import Any
 
@@ -22,7 +21,7 @@ class Ref(Struct, frozen=True, gc=False):
 
     reference: str
     type: str
-    where: tuple[Any, ...] = field(repr=False)
+    where: tuple[Any, ...]
 
     @property
     def path(self) -> str:
@@ -123,9 +122,11 @@ _SUBJECT = frozenset({"subject", "patient", "for", "beneficiary", "individual"})
 
 def _patient_of(node: Tree, base: str, links: Mapping[str, str], is_subject: bool) -> str:
     reference = node.get("reference")
-    if not isinstance(reference, str) or reference.startswith("#"):
+    if not isinstance(reference, str):
         return ""
     reference = links.get(reference, reference)
+    if reference.startswith("#"):
+        return ""
     if base and reference.startswith(base):
         reference = reference[len(base) :].lstrip("/")
     target = target_of(reference)

@@ -24,6 +24,7 @@ _Members = dict[str, msgspec.Raw]
 _split = msgspec.json.Decoder(_Members).decode
 _HEAD = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"resourceType"[ \t\r\n]*:[ \t\r\n]*"[A-Za-z]+"')
 _REFERENCE = re.compile(rb'("reference"[ \t\r\n]*:[ \t\r\n]*)"([^"\\]*)"')
+_ESCAPED = re.compile(rb'"reference"[ \t\r\n]*:[ \t\r\n]*"[^"\\]*\\')
 _FEW = 16
 _TOKEN = re.compile(r"""[^"'()<>\s\\]+""")
 """Whatever may be a whole text, an attribute of a narrative or the target of a markdown link."""
@@ -82,7 +83,7 @@ def _relinked(raw: bytes, references: Mapping[str, str]) -> bytes:
     What is left of many links is told by its tokens, not by one search per link: a large
     transaction has thousands of them.
     """
-    if b"\\/" in raw or b"\\u" in raw:
+    if b"\\/" in raw or b"\\u" in raw or _ESCAPED.search(raw):
         return _rewritten(raw, references)
     raw = _REFERENCE.sub(lambda m: _put(m, references), raw)
     if len(references) <= _FEW and not any(text.encode() in raw for text in references):

@@ -12,7 +12,7 @@ from fhir_bridge.errors import Corrupt, Incorrect
 from fhir_bridge.smart.jwks import check_jwks
 from fhir_bridge.smart.purposes import PURPOSES
 from fhir_bridge.smart.scopes import parse_scopes, scope_text
-from fhir_bridge.terms import OPERATOR_ROLE, Scope
+from fhir_bridge.terms import Scope
 
 __all__ = ["Client"]
 
@@ -55,8 +55,6 @@ class Client:
                 raise _wrong("purposes", f"{purpose[:40]} is not a v3 PurposeOfUse code")
         if any(not 1 <= len(role) <= _MAX_TEXT for role in self.roles):
             raise _wrong("roles", f"have 1 to {_MAX_TEXT} characters each")
-        if OPERATOR_ROLE in self.roles:
-            raise _wrong("roles", f"are not {OPERATOR_ROLE}: that is who owns the data folder")
         if self.patient is not None and not _FHIR_ID.fullmatch(self.patient):
             raise _wrong("patient", "must be the logical id of a Patient, without Patient/")
         if not self.scopes:

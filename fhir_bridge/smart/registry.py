@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from fhir_bridge.errors import Conflict, Corrupt, NotFound
+from fhir_bridge.errors import Conflict, Corrupt, Incorrect, NotFound
 from fhir_bridge.smart.client import Client
 from fhir_bridge.smart.contract import Seal, Unseal
 from fhir_bridge.smart.database import Database, name_key
+from fhir_bridge.terms import OPERATOR_ROLE
 
 __all__ = ["Registry"]
 
@@ -27,6 +28,12 @@ class Registry:
 
     async def add(self, client: Client) -> None:
         """Register; Conflict if the client id is taken (a disabled one stays taken)."""
+        if OPERATOR_ROLE in client.roles:
+            raise Incorrect(
+                f"no client is an {OPERATOR_ROLE}: that is who owns the data folder",
+                code="client",
+                where="roles",
+            )
         rows = await self._database.run(
             "INSERT INTO client (key, generation, disabled, sealed) VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO NOTHING RETURNING 1",

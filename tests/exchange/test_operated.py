@@ -9,9 +9,18 @@ from typing import Any
 import pytest
 
 from fhir_bridge.assembly.identity import operator
-from fhir_bridge.errors import Incorrect
+from fhir_bridge.errors import Incorrect, Unavailable
 from fhir_bridge.exchange import Operated
-from tests.exchange.world import BASE, CLINIC, World, consent, tree_of
+from fhir_bridge.exchange.pending import Follower
+from tests.exchange.world import (
+    BASE,
+    CLINIC,
+    HOSPITAL,
+    World,
+    consent,
+    observation,
+    tree_of,
+)
 
 Tree = dict[str, Any]
 
@@ -29,6 +38,7 @@ def _chart(number: int, **more: Any) -> bytes:
 
 async def test_when_all_are_answered_every_consent_holds_and_all_is_found(world: World) -> None:
     operated, who = Operated(world.rooms), operator("Organization/hospital")
+    before = world.rooms.changes.serial
 
     async def run(number: int) -> Tree:
         answer = await operated.run(
@@ -40,7 +50,7 @@ async def test_when_all_are_answered_every_consent_holds_and_all_is_found(world:
     assert all(len(answer["entry"]) == 2 for answer in answers)
     reached = world.rooms.follower.known
     assert reached >= world.rooms.pending.high
-    assert set(world.rooms.changes.since(0) or ()) >= {f"p{n}" for n in range(12)}
+    assert set(world.rooms.changes.since(before) or ()) >= {f"p{n}" for n in range(12)}
     found = await world.found(CLINIC, "Patient", birthdate="1980-01-01", _count="50")
     assert sorted(found) == sorted(f"p{n}" for n in range(12))
 
@@ -58,11 +68,55 @@ async def test_one_that_fails_leaves_the_others_whole(world: World) -> None:
     assert world.rooms.follower.known >= world.rooms.pending.high
 
 
-async def test_an_effect_that_fails_is_told_once(world: World) -> None:
-    async def failing() -> None:
-        raise Incorrect("no", code="no")
+async def test_a_last_one_that_is_cancelled_leaves_the_effects_of_the_others(world: World) -> None:
+    operated, who = Operated(world.rooms), operator("Organization/hospital")
+    gate = asyncio.Event()
 
-    world.rooms.effects.start(failing())
-    with pytest.raises(Incorrect):
-        await world.rooms.effects.settled()
+    async def late() -> None:
+        await gate.wait()
+
+    await operated.run("transaction", who, world.request(), _chart(1), BASE)
+    held = world.rooms.effects.start(late())
+    last = asyncio.create_task(operated.run("transaction", who, world.request(), _chart(2), BASE))
+    await asyncio.sleep(0.05)
+    last.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await last
+    assert not held.done()
+    gate.set()
     await world.rooms.effects.settled()
+    assert held.done()
+    assert operated.is_idle
+
+
+class _Flaky:
+    """A follower that does not answer at first."""
+
+    def __init__(self, inner: Follower, failures: int) -> None:
+        self._inner = inner
+        self.failures = failures
+
+    @property
+    def known(self) -> int:
+        return self._inner.known
+
+    async def reached(self, size: int) -> int:
+        if self.failures and size > self.known:
+            self.failures -= 1
+            raise Unavailable("behind", code="locator-behind")
+        return await self._inner.reached(size)
+
+
+async def test_an_effect_comes_about_though_the_locator_did_not_answer_at_first(
+    world: World,
+) -> None:
+    patient = await world.patient()
+    await world.create(HOSPITAL, observation(patient))
+    made = await world.create(HOSPITAL, consent(patient))
+    assert await world.found(CLINIC, "Observation", subject=f"Patient/{patient}")
+    world.rooms.follower = _Flaky(world.rooms.follower, failures=1)
+    with pytest.raises(Unavailable):
+        await world.update(HOSPITAL, made.id, consent(patient, status="inactive"))
+    # It is durable: what was decided before must not stay.
+    await world.rooms.effects.settled()
+    assert not await world.found(CLINIC, "Observation", subject=f"Patient/{patient}")

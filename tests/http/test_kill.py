@@ -134,7 +134,7 @@ async def test_creates_and_reads_survive_kills_of_the_whole_node(tmp_path: Path)
 async def test_an_import_that_is_killed_leaves_whole_transactions(tmp_path: Path) -> None:
     dice = random.Random(seed())
     node = Node.make(tmp_path / "node")
-    size, bundles = 20, 40
+    size, bundles = 20, 80
     folder = tmp_path / "files"
     folder.mkdir()
     for n in range(bundles):
@@ -152,7 +152,7 @@ async def test_an_import_that_is_killed_leaves_whole_transactions(tmp_path: Path
     total = 0
     for _ in range(count(200)):
         tool = started(node, "import", folder, "--json")
-        await asyncio.sleep(dice.uniform(0.3, 1.1))
+        await asyncio.sleep(dice.uniform(0.35, 0.95))
         killed(node, tool)
         verify_log(settings.node.data / "ledger.db", jobs=1)
         async with local_rooms(settings, clock=Clock()) as rooms:

@@ -38,6 +38,12 @@ async def test_a_client_id_is_taken_once_even_when_disabled(world: World) -> Non
         await world.registry.add(client())
 
 
+async def test_the_operators_role_is_not_given_to_a_client(world: World) -> None:
+    with pytest.raises(Incorrect) as refused:
+        await world.registry.add(client("app", roles=("doctor", "operator")))
+    assert refused.value.where == "roles"
+
+
 async def test_an_unknown_client_is_not_found(world: World) -> None:
     for change in (world.registry.get, world.registry.disable, world.registry.enable):
         with pytest.raises(NotFound):
@@ -129,7 +135,6 @@ async def test_a_file_that_is_no_database_is_corrupt(tmp_path: Path) -> None:
         ({"purposes": ("TREAT", "TREAT")}, "purposes"),
         ({"purposes": ("TREATMENT",)}, "purposes"),
         ({"roles": ("",)}, "roles"),
-        ({"roles": ("doctor", "operator")}, "roles"),
         ({"patient": "Patient/1"}, "patient"),
         ({"scopes": ()}, "scopes"),
         ({"scopes": smart.parse_scopes("patient/*.rs")}, "scopes"),

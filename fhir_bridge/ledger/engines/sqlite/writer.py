@@ -318,7 +318,8 @@ class Writer:
 
     def close(self) -> None:
         """Let go of the file. Nothing waits here: every commit is durable already."""
-        self.tidy()
+        with suppress(sqlite3.ProgrammingError):  # closed already
+            self.tidy()
         self._counter.close()
         self._db.close()
 

@@ -1,0 +1,106 @@
+"""``import`` side by side: what writes the same keeps its order, and nothing is made twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.http.node import Node, run
+
+Tree = dict[str, Any]
+
+
+@pytest.fixture(params=["server running", "no server"])
+def node(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Node]:
+    made = Node.make(tmp_path / "node")
+    if request.param == "no server":
+        yield made
+        return
+    with made.serving():
+        yield made
+
+
+def _imported(node: Node, folder: Path) -> Tree:
+    done = run("import", folder, "--json", "--config", node.config)
+    assert done.returncode == 0, done.stderr
+    told: Tree = json.loads(done.stdout)
+    return told
+
+
+def _exported(node: Node, type_: str, into: Path) -> list[Tree]:
+    done = run("export", into, "--type", type_, "--config", node.config)
+    assert done.returncode == 0, done.stderr
+    lines = [line for file in into.rglob("*.ndjson") for line in file.read_text().splitlines()]
+    return [json.loads(line) for line in lines]
+
+
+def _written(folder: Path, name: str, tree: Tree) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(json.dumps(tree))
+
+
+def test_bundles_that_share_resources_are_all_taken(node: Node, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    for n in range(24):
+        shared = [
+            {"resourceType": "Organization", "id": "org", "name": f"version {n}"},
+            {"resourceType": "Practitioner", "id": "doc"},
+        ]
+        own = [{"resourceType": "Patient", "id": f"p{n}-{m}"} for m in range(20)]
+        entries = [{"resource": tree} for tree in (*own, *shared)]
+        _written(
+            folder,
+            f"{n:02}.json",
+            {"resourceType": "Bundle", "type": "collection", "entry": entries},
+        )
+    told = _imported(node, folder)
+    assert (told["resources"], told["refused_bundles"]) == (24 * 22, 0)
+    [organization] = _exported(node, "Organization", tmp_path / "out")
+    assert organization["name"] == "version 23", "the last file's version is the newest"
+
+
+def test_equal_conditional_creates_make_one_resource(node: Node, tmp_path: Path) -> None:
+    folder, system = tmp_path / "files", "urn:oid:1.2"
+    organization = {
+        "resourceType": "Organization",
+        "identifier": [{"system": system, "value": "77"}],
+    }
+    for n in range(12):
+        entries = [
+            {
+                "resource": organization,
+                "request": {
+                    "method": "POST",
+                    "url": "Organization",
+                    "ifNoneExist": f"identifier={system}|77",
+                },
+            },
+            {
+                "resource": {"resourceType": "Patient", "active": bool(n % 2)},
+                "request": {"method": "POST", "url": "Patient"},
+            },
+        ]
+        _written(
+            folder,
+            f"{n:02}.json",
+            {"resourceType": "Bundle", "type": "transaction", "entry": entries},
+        )
+    _imported(node, folder)
+    assert len(_exported(node, "Organization", tmp_path / "out")) == 1
+    assert len(_exported(node, "Patient", tmp_path / "more")) == 12
+
+
+def test_a_small_file_does_not_overtake_a_large_one(node: Node, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    many = [{"resourceType": "Organization", "id": f"v{n}", "name": "old"} for n in range(150)]
+    (folder / "a.ndjson").write_text("".join(json.dumps(tree) + "\n" for tree in many))
+    (folder / "b.ndjson").write_text(json.dumps(many[0] | {"name": "new"}) + "\n")
+    _imported(node, folder)
+    names = {tree["id"]: tree["name"] for tree in _exported(node, "Organization", tmp_path / "out")}
+    assert names["v0"] == "new"
+    assert len(names) == 150

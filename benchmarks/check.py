@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.load import CONNECTIONS, Answer, Load, decode
 from benchmarks.records import IDENTIFIERS, Tree, text
 
-__all__ = ["Counts", "Void", "check_answers", "count", "reconcile"]
+__all__ = ["Counts", "Void", "body_bytes", "check_answers", "count", "reconcile"]
 
 Fetch = Callable[[str], tuple[int, bytes]]
 
@@ -41,6 +41,14 @@ def count(ledger: Path) -> Counts:
         audits = "SELECT coalesce(sum(n), 0) FROM audit"
         one = f"SELECT (SELECT count(*) FROM leaf), ({boxed}), ({audits})"
         return Counts(*database.execute(one).fetchone())
+
+
+def body_bytes(data: Path) -> int:
+    """Bytes of all sealed bodies of records in a node's data folder."""
+    [ledger] = data.rglob("ledger.db")
+    with sqlite3.connect(f"file:{ledger}?mode=ro", uri=True) as database:
+        boxed = "SELECT coalesce(sum(length(body)), 0) FROM body WHERE length(box) > 0"
+        return int(database.execute(boxed).fetchone()[0])
 
 
 def reconcile(before: Counts, after: Counts, load: Load, writes: int) -> dict[str, int]:

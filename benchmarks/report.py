@@ -103,6 +103,16 @@ def _latencies(results: Mapping[str, Any]) -> str:
     return "".join(lines) + "\n"
 
 
+def _size(size: Mapping[str, Any]) -> str:
+    json_bytes, folder = size["json_bytes_per_record"], size["folder_bytes"] / size["records"]
+    bodies = size["body_bytes_per_record"]
+    return (
+        f"{size['records']:,} records: folder at rest {folder:,.0f} B each,"
+        f" {folder / json_bytes:.2f} x their JSON without white space ({json_bytes:,.0f} B);"
+        f" bodies {bodies:,.0f} B, {bodies / json_bytes:.2f} x"
+    )
+
+
 def _rest(results: Mapping[str, Any]) -> str:
     beside, size, memory = results["read_beside_bundle"], results["size"], results["memory"]
     verify = results["verify"]
@@ -115,22 +125,26 @@ def _rest(results: Mapping[str, Any]) -> str:
             ),
         ),
         ("load over HTTP, large transactions", f"{results['load_per_s']:,.0f} resources/s"),
-        ("`import`", f"{results['import']['per_s']:,.0f} resources/s"),
-        ("`ledger verify`", f"{verify['plain']['per_s']:,.0f} entries/s"),
-        ("`ledger verify --signatures`", f"{verify['signatures']['per_s']:,.0f} entries/s"),
         (
-            "folder on disk",
+            f"`import` of {results['import']['records']:,} resources",
             (
-                f"{size['folder_bytes'] / 1e6:,.0f} MB for {size['records']:,} records:"
-                f" {size['folder_bytes'] / size['records']:,.0f} B each,"
-                f" their JSON {size['json_bytes_per_record']:,.0f} B"
+                f"{results['import']['per_s']:,.0f} resources/s, the start of the command included;"
+                f" {results['import']['own_per_s']:,.0f} without"
             ),
         ),
+        ("`ledger verify`", f"{verify['plain']['per_s']:,.0f} entries/s"),
+        ("`ledger verify --signatures`", f"{verify['signatures']['per_s']:,.0f} entries/s"),
+        ("size of the small records loaded here", _size(size)),
         (
-            "memory of all processes",
+            "size of the shared Synthea records",
+            _size(results["real_size"]) if results["real_size"] else "not at hand",
+        ),
+        (
+            "memory of all processes, after all rates",
             (
                 f"{memory['rss'] / 1e6:,.0f} MB resident,"
-                f" {memory['pss'] / 1e6:,.0f} MB proportional ({memory['processes']} processes)"
+                f" {memory['pss'] / 1e6:,.0f} MB proportional ({memory['processes']} processes);"
+                f" {results['memory_loaded']['pss'] / 1e6:,.0f} MB proportional once loaded"
             ),
         ),
         ("`--help`", f"{results['help_ms']} ms"),

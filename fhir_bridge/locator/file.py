@@ -20,7 +20,7 @@ __all__ = ["BUSY_MS", "about", "create", "open_file", "remove", "rows", "stated"
 BUSY_MS = 10_000
 
 
-def open_file(path: Path, key: bytes, *, writing: bool, cache_kib: int = 24_576) -> apsw.Connection:
+def open_file(path: Path, key: bytes, *, writing: bool, cache_kib: int = 16_384) -> apsw.Connection:
     """A connection to an existing file, or when ``writing`` to a new one.
 
     Corrupt when there is no file, or the key does not open it.

@@ -236,6 +236,12 @@ def test_the_page_names_commit_machine_and_peers() -> None:
     cell = {"resources_per_s": 1234.5, "p50_ms": 1, "p95_ms": 2, "p99_ms": 3, "max_ms": 4}
     cell |= {"answers": 10, "checked": 1}
     cells = dict.fromkeys(report.KINDS, cell)
+    size = {
+        "folder_bytes": 9,
+        "records": 3,
+        "json_bytes_per_record": 2.0,
+        "body_bytes_per_record": 1.0,
+    }
     machine = dict.fromkeys(("processor", "cores", "memory_gb", "system", "python", "sqlite"), 1)
     shown = report.page(
         {
@@ -249,11 +255,20 @@ def test_the_page_names_commit_machine_and_peers() -> None:
             "cells": {"own": cells, "other": cells},
             "read_beside_bundle": cell | {"entries": 1000, "rate": 1.0, "bundle_ms": 1.0},
             "load_per_s": 1.0,
-            "import": {"per_s": 1.0},
+            "import": {"per_s": 1.0, "own_per_s": 2.0, "records": 9},
             "verify": {"plain": {"per_s": 1.0}, "signatures": {"per_s": 1.0}},
-            "size": {"folder_bytes": 9, "records": 3, "json_bytes_per_record": 1.0},
+            "size": size,
+            "real_size": size,
             "memory": {"rss": 1, "pss": 1, "processes": 3},
+            "memory_loaded": {"rss": 1, "pss": 1, "processes": 3},
         }
     )
-    for expected in ("abc123", "Medplum", "| 1,234 |", "p99 3 ms", '"status": "ready"'):
+    for expected in (
+        "abc123",
+        "Medplum",
+        "| 1,234 |",
+        "p99 3 ms",
+        "1.50 x their JSON",
+        '"status": "ready"',
+    ):
         assert expected in shown

@@ -62,11 +62,14 @@ def build_rooms(
         facts_reader(view),
         Directory(view, bodies.get, settings.node.member).aliases,
     )
+    changes = Changes.of(clock)
     trail = Trail(role, sealer, chain_finder(role, view, reader, sealer, store))
 
     async def recover() -> None:
         """Take sequence, chains and consents anew from what is durable."""
         await follower.reached(reader.head().size)
+        gates.forget_all()
+        changes.lose()
         sealer.resume(_chain(reader, sealer))
         trail.forget()
 
@@ -87,7 +90,7 @@ def build_rooms(
         trail=trail,
         pen=Pen(ledger.append, recover),
         bodies=bodies,
-        changes=Changes.of(clock),
+        changes=changes,
         pending=Pending(follower),
         tell=_tell,
         limits=_limits(settings),

@@ -97,32 +97,37 @@ class BundleClient:
             self._rooms.pending.high,
             self._heard,
         )
-        told = None
+        # To its end, though nobody may wait for it any more: what it changes must be heard of.
+        told = await asyncio.shield(self._rooms.effects.start(self._told(ask)))
+        if told.category:
+            raise _error(told)
+        return Answer(told.raw, told.index)
+
+    async def _told(self, ask: _Ask) -> _Told:
+        """The answer of the other side, its changes heard of."""
+        rooms = self._rooms
         try:
             async with asyncio.timeout(_LIMIT_S):
                 reader, writer = await asyncio.open_unix_connection(self._path)
                 try:
                     await _send(writer, ask)
-                    told = msgspec.msgpack.decode(await _receive(reader), type=_Told)
+                    told: _Told = msgspec.msgpack.decode(await _receive(reader), type=_Told)
                 finally:
                     writer.close()
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            self._hear(None, rooms.reader.size())
             raise Unavailable(
                 "the process that works on large Bundles does not answer; the Bundle may or"
                 " may not have been committed",
                 code="bundle-worker",
             ) from error
-        finally:
-            if told is None:
-                # Cut off: whatever it writes and wrote may change any decision.
-                self._hear(None, self._rooms.reader.size())
-        self._heard = max(self._heard, told.serial)
+        unknown = told.changes is None
+        self._heard = told.serial if unknown else max(self._heard, told.serial)
         effect = self._hear(told.changes, told.size)
-        if told.settled:
+        if told.settled and not told.category:
+            await rooms.follower.reached(told.size)
             await asyncio.shield(effect)
-        if told.category:
-            raise _error(told)
-        return Answer(told.raw, told.index)
+        return told
 
     def _hear(self, changes: tuple[str, ...] | None, size: int) -> asyncio.Task[None]:
         rooms = self._rooms

@@ -123,24 +123,29 @@ class FollowerClient:
         """
         if size <= self.known:
             return self.known
-        async with self._lock:
-            while self.known < size:
-                self.known = max(self.known, await self._ask(size))
-        return self.known
-
-    async def _ask(self, size: int) -> int:
         try:
-            async with asyncio.timeout(_ANSWER_LIMIT_S):
-                if self._writer is None or self._reader is None:
-                    self._reader, self._writer = await asyncio.open_unix_connection(self._path)
-                self._writer.write(_U64.pack(size))
-                return int(_U64.unpack(await self._reader.readexactly(8))[0])
+            async with asyncio.timeout(_ANSWER_LIMIT_S), self._lock:
+                while self.known < size:
+                    self.known = max(self.known, await self._ask(size))
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-            self._reader = self._writer = None
             raise Unavailable(
                 "the search view does not follow the ledger at the moment; try again",
                 code="locator-behind",
             ) from error
+        return self.known
+
+    async def _ask(self, size: int) -> int:
+        try:
+            if self._writer is None or self._reader is None:
+                self._reader, self._writer = await asyncio.open_unix_connection(self._path)
+            self._writer.write(_U64.pack(size))
+            return int(_U64.unpack(await self._reader.readexactly(8))[0])
+        except BaseException:
+            # Cut off in the middle: an answer to come would be taken for the next one's.
+            if self._writer is not None:
+                self._writer.close()
+            self._reader = self._writer = None
+            raise
 
 
 class InlineFollower:

@@ -112,7 +112,8 @@ def _decide(view: View, where: Place, requester: Requester, action: str) -> Deci
         raise NotFound(f"there is no such {where.type} on this node{behind}")
     asked = gates.asked(requester, Action(action))
     facts = facts_reader(lambda: locator)
-    return Gate(asked, requester, _LETTERS[action], facts, gates.decide).decision(hit.group)
+    gate = Gate(lambda: asked, requester, _LETTERS[action], facts, gates.decide)
+    return gate.decision(hit.group)
 
 
 def _until(decision: Decision) -> str | None:

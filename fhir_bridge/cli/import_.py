@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 12
 _AT_ONCE_BYTES = 4 << 20
-_REPEATABLE = frozenset({"not-found", "conflict", "version-conflict"})
+_REPEATABLE = frozenset({"not-found", "not_found", "conflict", "version-conflict"})
 """Codes of what may go well once other Bundles are in."""
 
 
@@ -143,6 +143,10 @@ async def _carry_out(
         for source in found:
             while under_way and not _fits(source, [other for other, _ in under_way]):
                 await under_way.popleft()[1]
+            before = _before(source, waiting)
+            if before is not None:
+                waiting.append((source, before))
+                continue
             task = asyncio.create_task(_one(operator, source, tally, waiting))
             under_way.append((source, task))
         while under_way:
@@ -150,6 +154,14 @@ async def _carry_out(
     finally:
         for _, task in under_way:
             task.cancel()
+
+
+def _before(source: Source, waiting: Sequence[tuple[Source, BridgeError]]) -> BridgeError | None:
+    """Why ``source`` has to wait as well: one that waits writes the same, and came first."""
+    for other, error in waiting:
+        if not source.writes.isdisjoint(other.writes):
+            return error
+    return None
 
 
 def _fits(source: Source, others: Sequence[Source]) -> bool:

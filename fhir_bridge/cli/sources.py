@@ -11,7 +11,7 @@ import gzip
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import msgspec
 import orjson
@@ -39,33 +39,32 @@ class Source:
     """What it names and writes: ``Type/id``, and ``Type?condition`` of a conditional create."""
 
 
-class _Request(msgspec.Struct):
-    method: str = ""
-    url: str = ""
-    if_none_exist: str = msgspec.field(name="ifNoneExist", default="")
-
-    def writes(self) -> str:
-        """What it names and writes; nothing for a plain create and for reading."""
-        if self.method in ("PUT", "PATCH", "DELETE"):
-            return self.url
-        return f"{self.url}?{self.if_none_exist}" if self.if_none_exist else ""
-
-
 class _Entry(msgspec.Struct):
     full_url: str = msgspec.field(name="fullUrl", default="")
     resource: msgspec.Raw = msgspec.Raw(b"")
-    request: _Request = msgspec.field(default_factory=_Request)
+    request: Any = None
+
+    def writes(self) -> str:
+        """What it names and writes; nothing for a plain create, for reading, and for what the
+        server will refuse."""
+        asked = self.request if isinstance(self.request, dict) else {}
+        method, url, condition = (asked.get(key) for key in ("method", "url", "ifNoneExist"))
+        url = url.strip("/") if isinstance(url, str) else ""
+        if method in ("PUT", "PATCH", "DELETE"):
+            return url
+        return f"{url}?{condition}" if condition and isinstance(condition, str) else ""
 
 
 class _Head(msgspec.Struct):
     resource_type: str = msgspec.field(name="resourceType", default="")
     id: str = ""
-    type: str = ""
+    type: Any = ""
+    """Of a Bundle; a list or an object in many other resources."""
     entry: list[_Entry] = msgspec.field(default_factory=list)
 
 
 _HEAD = msgspec.json.Decoder(_Head)
-_COLLECTIONS = frozenset({"collection", "searchset", "history"})
+_COLLECTIONS = ("collection", "searchset", "history")
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
@@ -114,7 +113,7 @@ def _suffix(path: Path) -> str:
 def _whole(name: str, raw: bytes) -> Source:
     head = _head(name, raw)
     if head.resource_type == "Bundle" and head.type in ("transaction", "batch"):
-        writes = frozenset(filter(None, (entry.request.writes() for entry in head.entry)))
+        writes = frozenset(filter(None, (entry.writes() for entry in head.entry)))
         return Source(name, head.type, raw, len(head.entry), writes)
     if head.resource_type == "Bundle" and head.type in _COLLECTIONS:
         return _gathered(name, [(e.full_url, bytes(e.resource)) for e in head.entry])

@@ -38,6 +38,11 @@ class Changes:
         self._last.extend(noted)
         self.serial += len(noted)
 
+    def lose(self) -> None:
+        """Something changed, and it is not known what."""
+        self._last.clear()
+        self.serial += 1
+
     def since(self, serial: int) -> tuple[str, ...] | None:
         """What was noted after ``serial``; None when that is not known, or no longer."""
         count = self.serial - serial

@@ -62,13 +62,31 @@ async def commit_drafts(
             rows = rooms.trail.rows(records())
             return Append(entries, rows, guards(rooms, patients), bumps)
 
-        result = await rooms.pen.write(build)
-        rooms.on_step("ledger")
+        writing = _written(rooms, drafts, build, later)
+        if bumps or _names(drafts):
+            # Whoever asked for it may be gone before it is durable: it takes effect all the same.
+            result = await asyncio.shield(rooms.effects.start(writing))
+        else:
+            result = await writing
         if isinstance(result, Appended):
-            await _note(rooms, drafts, result, later)
             return result
         await _refused(rooms, result, patients)
     raise Unavailable("the patient's consents keep changing; try again", code="consent-moves")
+
+
+async def _written(
+    rooms: Rooms, drafts: Sequence[Draft], build: Callable[[], Append], later: bool
+) -> Appended | Refused:
+    result = await rooms.pen.write(build)
+    rooms.on_step("ledger")
+    if isinstance(result, Appended):
+        await _note(rooms, drafts, result, later)
+    return result
+
+
+def _names(drafts: Sequence[Draft]) -> bool:
+    """Whether names of the directory may change."""
+    return any(d.type == "Organization" for d in drafts)
 
 
 def _sealed(rooms: Rooms, draft: Draft) -> Entry:
@@ -90,8 +108,7 @@ async def _note(rooms: Rooms, drafts: Sequence[Draft], result: Appended, later: 
         and d.id not in governed
         and not (d.number == 1 and rooms.consents.unmoved(d.id, size))
     }
-    named = any(d.type == "Organization" for d in drafts)
-    changes = (*sorted(governed), *([NAMES] if named else []))
+    changes = (*sorted(governed), *([NAMES] if _names(drafts) else []))
     if not changes:
         return
     rooms.changes.note(changes)

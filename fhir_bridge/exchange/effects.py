@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
 
 from fhir_bridge.errors import BridgeError
 from fhir_bridge.exchange.gates import Gates
@@ -15,6 +16,7 @@ from fhir_bridge.exchange.pending import Follower
 
 __all__ = ["Effects", "decide_anew"]
 
+T = TypeVar("T")
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 5.0
 
@@ -41,14 +43,20 @@ class Effects:
     """Runs effects beside everything else; one per process."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, effect: Coroutine[None, None, None]) -> asyncio.Task[None]:
+    def start(self, effect: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Let ``effect`` take its course; shield what waits for it."""
         task = asyncio.create_task(effect)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            # Whoever waits is told of an error; when nobody does any more, it is not news.
+            task.exception()
 
     async def settled(self) -> None:
         """Wait for all that are under way. To be cancelled here cancels none of them."""

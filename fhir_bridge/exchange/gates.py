@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from weakref import WeakSet
 
 from fhir_bridge.clock import Clock
 from fhir_bridge.consent import Asked, Decider, Decision, Facts, Policy, ask, author_of, decide
@@ -28,13 +30,14 @@ class Gate:
 
     def __init__(
         self,
-        asked: Asked,
+        ask: Callable[[], Asked],
         requester: Requester,
         letter: str,
         facts: Callable[[int], Facts],
         decide_facts: Callable[[Facts, Asked], Decision],
     ) -> None:
-        self.asked = asked
+        self._ask = ask
+        self._asked: Asked | None = None
         self._requester = requester
         self._letter = letter
         self._facts = facts
@@ -59,6 +62,13 @@ class Gate:
                 self._until_us = min(self._until_us, decision.valid_until_us)
         return decision
 
+    @property
+    def asked(self) -> Asked:
+        """The request that is decided on."""
+        if self._asked is None:
+            self._asked = self._ask()
+        return self._asked
+
     def judge(self, facts: Facts) -> Decision:
         """The decision for facts that have no group yet."""
         who = self._requester
@@ -76,7 +86,8 @@ class Gate:
             self.clear()
 
     def clear(self) -> None:
-        """Forget every answer."""
+        """Forget every answer, and under which names the requester asks."""
+        self._asked = None
         self._memo.clear()
         self._allowed.clear()
         self._until_us = _NEVER
@@ -99,6 +110,8 @@ class Gates:
         self._facts = facts
         self._aliases = aliases
         self._gates: OrderedDict[tuple[Requester, str], Gate] = OrderedDict()
+        # Also those that are no longer kept: a request under way may hold one.
+        self._live: WeakSet[Gate] = WeakSet()
         self._asked: OrderedDict[tuple[Requester, Action], Asked] = OrderedDict()
         self._latest_us = 0
 
@@ -112,9 +125,9 @@ class Gates:
         key = (requester, letter)
         gate = self._gates.get(key)
         if gate is None:
-            gate = Gate(
-                self.asked(requester, Action.ACCESS), requester, letter, self._facts, self.decide
-            )
+            ask = partial(self.asked, requester, Action.ACCESS)
+            gate = Gate(ask, requester, letter, self._facts, self.decide)
+            self._live.add(gate)
             self._gates[key] = gate
             if len(self._gates) > _KEPT_SHAPES:
                 self._gates.popitem(last=False)
@@ -144,14 +157,12 @@ class Gates:
     def changed(self, patients: tuple[str, ...]) -> None:
         """A Consent (or what gives it authority) of ``patients`` changed: decide anew."""
         self._consents.forget(patients)
-        for gate in self._gates.values():
-            gate.clear()
+        self._clear()
 
     def forget_all(self) -> None:
         """Another process may have changed anything: decide everything anew."""
         self._consents.forget_all()
-        self._gates.clear()
-        self._asked.clear()
+        self.forget_names()
 
     def heard(self, changes: Sequence[str] | None) -> None:
         """``changes`` were noted (`Changes.since`); None: it may have been anything."""
@@ -166,5 +177,9 @@ class Gates:
 
     def forget_names(self) -> None:
         """The directory of organisations changed: names are resolved anew."""
-        self._gates.clear()
         self._asked.clear()
+        self._clear()
+
+    def _clear(self) -> None:
+        for gate in list(self._live):
+            gate.clear()

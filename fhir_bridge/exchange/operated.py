@@ -7,7 +7,6 @@ the ledger itself refuses a disclosure that was decided before.
 
 from __future__ import annotations
 
-from fhir_bridge.errors import BridgeError
 from fhir_bridge.exchange import bundle
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.rooms import Rooms
@@ -33,17 +32,18 @@ class Operated:
     ) -> Answer:
         """Carry out one; the last of those under way returns when this process sees them all."""
         work = bundle.transaction if kind == "transaction" else bundle.batch
-        told: Answer | BridgeError
+        told: Answer | Exception
         self._under_way += 1
         try:
             told = await work(self._rooms, requester, request, raw, base_url)
-        except BridgeError as error:
+        except Exception as error:
             told = error
         finally:
             self._under_way -= 1
         if self.is_idle:
-            await self._rooms.effects.settled()
+            # In this order: the first gives up when the locator does not answer.
             await self._rooms.pending.settle_all()
-        if isinstance(told, BridgeError):
+            await self._rooms.effects.settled()
+        if isinstance(told, Exception):
             raise told
         return told

@@ -104,3 +104,41 @@ def test_a_small_file_does_not_overtake_a_large_one(node: Node, tmp_path: Path) 
     names = {tree["id"]: tree["name"] for tree in _exported(node, "Organization", tmp_path / "out")}
     assert names["v0"] == "new"
     assert len(names) == 150
+
+
+def test_a_newer_version_waits_behind_an_older_one_that_waits(node: Node, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    condition = "Practitioner?identifier=urn:oid:1.2|77"
+    old = {
+        "resourceType": "Patient",
+        "id": "p",
+        "name": [{"family": "old"}],
+        "generalPractitioner": [{"reference": condition}],
+    }
+    new = {"resourceType": "Patient", "id": "p", "name": [{"family": "new"}]}
+    doctor = {
+        "resourceType": "Practitioner",
+        "identifier": [{"system": "urn:oid:1.2", "value": "77"}],
+    }
+    for name, tree, method, url in (
+        ("a.json", old, "PUT", "Patient/p"),
+        ("b.json", new, "PUT", "/Patient/p"),
+        ("c.json", doctor, "POST", "Practitioner"),
+    ):
+        entry = {"resource": tree, "request": {"method": method, "url": url}}
+        _written(folder, name, {"resourceType": "Bundle", "type": "transaction", "entry": [entry]})
+    _imported(node, folder)
+    [patient] = _exported(node, "Patient", tmp_path / "out")
+    assert patient["name"] == [{"family": "new"}]
+    assert patient["meta"]["versionId"]
+
+
+def test_resources_whose_type_or_entry_is_something_else_are_taken(
+    node: Node, tmp_path: Path
+) -> None:
+    folder = tmp_path / "files"
+    _written(folder, "a.json", {"resourceType": "Location", "id": "l", "type": [{"text": "x"}]})
+    listed: Tree = {"resourceType": "List", "id": "i", "status": "current", "mode": "working"}
+    listed["entry"] = [{"item": {"reference": "Location/l"}}]
+    _written(folder, "b.json", listed)
+    assert _imported(node, folder)["resources"] == 2

@@ -12,11 +12,12 @@ import sqlite3
 from pathlib import Path
 
 from fhir_bridge.errors import Corrupt, Unavailable
+from fhir_bridge.ledger.engines.sqlite.rows import crc_of
 
 __all__ = ["SCHEMA_VERSION", "connect", "create", "tile_key", "upgrade"]
 
 APPLICATION_ID = 0x66626531  # "fbe1"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PAGE_BYTES = 4096
 BUSY_MS = 5000
 _LEVEL_SHIFT = 48
@@ -121,13 +122,26 @@ def _for_writing(connection: sqlite3.Connection) -> sqlite3.Connection:
     return connection
 
 
-_STEPS: dict[int, str] = {}
+_STEPS: dict[int, str] = {
+    1: """
+DROP TRIGGER audit_is_final;
+ALTER TABLE body ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+UPDATE body SET crc = crc_of(box, hint);
+ALTER TABLE audit ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+UPDATE audit SET crc = crc_of(rows);
+ALTER TABLE checkpoint ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
+UPDATE checkpoint SET crc = crc_of(root, note);
+CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit
+  BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
+""",
+}
 """SQL that brings a file from the version that is its key to the next one."""
 
 
 def upgrade(path: Path) -> int:
     """Bring a ledger file up to this program's layout in one transaction; its version before."""
     connection = sqlite3.connect(path, isolation_level=None)
+    connection.create_function("crc_of", -1, crc_of, deterministic=True)
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()

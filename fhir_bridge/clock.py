@@ -53,7 +53,7 @@ class Clock:
         return time.time_ns() // 1000
 
     def random(self, n: int) -> bytes:
-        """``n`` bytes from the operating system; up to 16 out of its last 4 KiB."""
+        """``n`` bytes from the operating system, small ``n`` out of 4 KiB fetched at once."""
         return _small.take(n) if n <= _SMALL_BYTES else os.urandom(n)
 
     def new_id(self) -> str:

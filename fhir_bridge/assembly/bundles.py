@@ -19,7 +19,7 @@ import msgspec
 
 from fhir_bridge import errors
 from fhir_bridge.errors import BridgeError, Fault, Issue, Unavailable
-from fhir_bridge.exchange import Answer, Operated, RequestInfo, Rooms, bundle
+from fhir_bridge.exchange import Answer, Operated, RequestInfo, Rooms, carry_out
 from fhir_bridge.exchange.effects import decide_anew
 from fhir_bridge.terms import OPERATOR_ROLE, Requester, Scope
 
@@ -154,7 +154,6 @@ async def serve_bundles(rooms: Rooms, listening: socket.socket) -> asyncio.Serve
 
 
 async def _work(rooms: Rooms, operated: Operated, ask: _Ask) -> _Told:
-    run = bundle.transaction if ask.kind == "transaction" else bundle.batch
     who, request = _unpacked(ask.requester), RequestInfo(*ask.request)
     try:
         await rooms.follower.reached(ask.size)
@@ -162,7 +161,7 @@ async def _work(rooms: Rooms, operated: Operated, ask: _Ask) -> _Told:
         if OPERATOR_ROLE in who.roles:
             done = await operated.run(ask.kind, who, request, ask.raw, ask.base_url)
             return _Told(done.raw, done.index, settled=operated.is_idle)
-        done = await run(rooms, who, request, ask.raw, ask.base_url)
+        done = await carry_out(rooms, ask.kind, who, request, ask.raw, ask.base_url)
         await rooms.pending.settle_all()
         return _Told(done.raw, done.index)
     except BridgeError as error:

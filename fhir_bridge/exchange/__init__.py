@@ -13,6 +13,7 @@ It speaks no HTTP and builds nothing: doors call it, assembly makes its rooms.
 from __future__ import annotations
 
 from fhir_bridge.exchange.bound import BoundExchange, BundlePlace, Identity
+from fhir_bridge.exchange.bundle import carry_out
 from fhir_bridge.exchange.contract import Answer, Receipt, Released, RequestInfo
 from fhir_bridge.exchange.operated import Operated
 from fhir_bridge.exchange.rooms import Limits, Rooms
@@ -28,4 +29,5 @@ __all__ = [
     "Released",
     "RequestInfo",
     "Rooms",
+    "carry_out",
 ]

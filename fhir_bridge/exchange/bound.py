@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from fhir_bridge.exchange import account, bundle, disclose, find, ingest, prove, watch
+from fhir_bridge.exchange import account, disclose, find, ingest, prove, watch
+from fhir_bridge.exchange.bundle import carry_out
 from fhir_bridge.exchange.contract import Answer, Receipt, Released, RequestInfo
 from fhir_bridge.exchange.operated import Operated
 from fhir_bridge.exchange.rooms import Rooms
@@ -165,8 +166,7 @@ class BoundExchange:
             return await self._bundles.run(kind, requester, request, raw, base_url)
         if OPERATOR_ROLE in requester.roles:
             return await self._operated.run(kind, requester, request, raw, base_url)
-        work = bundle.transaction if kind == "transaction" else bundle.batch
-        return await work(self._rooms, requester, request, raw, base_url)
+        return await carry_out(self._rooms, kind, requester, request, raw, base_url)
 
     async def proof(
         self,

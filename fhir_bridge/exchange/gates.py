@@ -30,13 +30,13 @@ class Gate:
 
     def __init__(
         self,
-        ask: Callable[[], Asked],
+        asks: Callable[[], Asked],
         requester: Requester,
         letter: str,
         facts: Callable[[int], Facts],
         decide_facts: Callable[[Facts, Asked], Decision],
     ) -> None:
-        self._ask = ask
+        self._asks = asks
         self._asked: Asked | None = None
         self._requester = requester
         self._letter = letter
@@ -66,7 +66,7 @@ class Gate:
     def asked(self) -> Asked:
         """The request that is decided on."""
         if self._asked is None:
-            self._asked = self._ask()
+            self._asked = self._asks()
         return self._asked
 
     def judge(self, facts: Facts) -> Decision:
@@ -125,8 +125,8 @@ class Gates:
         key = (requester, letter)
         gate = self._gates.get(key)
         if gate is None:
-            ask = partial(self.asked, requester, Action.ACCESS)
-            gate = Gate(ask, requester, letter, self._facts, self.decide)
+            asks = partial(self.asked, requester, Action.ACCESS)
+            gate = Gate(asks, requester, letter, self._facts, self.decide)
             self._live.add(gate)
             self._gates[key] = gate
             if len(self._gates) > _KEPT_SHAPES:

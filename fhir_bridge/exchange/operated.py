@@ -7,7 +7,7 @@ the ledger itself refuses a disclosure that was decided before.
 
 from __future__ import annotations
 
-from fhir_bridge.exchange import bundle
+from fhir_bridge.exchange.bundle import carry_out
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.terms import Requester
@@ -31,11 +31,10 @@ class Operated:
         self, kind: str, requester: Requester, request: RequestInfo, raw: bytes, base_url: str
     ) -> Answer:
         """Carry out one; the last of those under way returns when this process sees them all."""
-        work = bundle.transaction if kind == "transaction" else bundle.batch
         told: Answer | Exception
         self._under_way += 1
         try:
-            told = await work(self._rooms, requester, request, raw, base_url)
+            told = await carry_out(self._rooms, kind, requester, request, raw, base_url)
         except Exception as error:
             told = error
         finally:

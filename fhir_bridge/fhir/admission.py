@@ -12,7 +12,7 @@ from fhir_bridge.fhir.bundle_rules import bundle_issues
 from fhir_bridge.fhir.gate import nested, schema_issues, text_of
 from fhir_bridge.fhir.invariants import has_invariants, resource_invariants
 from fhir_bridge.fhir.parse import parse, without_bom
-from fhir_bridge.fhir.walk import walk_issues
+from fhir_bridge.fhir.walk import may_have_twins, walk_issues
 
 __all__ = ["Mode", "Resource", "admit", "admit_tree", "check"]
 
@@ -46,7 +46,7 @@ def admit_tree(
 ) -> Resource:
     """As ``admit`` for a tree that ``parse`` made of exactly these bytes."""
     _check_envelope(tree, expected_type)
-    issues = check(tree, has_twins=b'"_' in raw or b"\\u005" in raw)
+    issues = check(tree, has_twins=may_have_twins(raw))
     if issues and (mode == "strict" or any(_is_grave(i) for i in issues)):
         raise _refusal(issues)
     meta = tree.get("meta")

@@ -12,7 +12,7 @@ from fhir_bridge.errors import Incorrect, Issue
 from fhir_bridge.fhir.bundle_rules import bundle_issues
 from fhir_bridge.fhir.gate import schema_issues
 from fhir_bridge.fhir.parse import parse, without_bom
-from fhir_bridge.fhir.walk import walk_issues
+from fhir_bridge.fhir.walk import may_have_twins, walk_issues
 
 __all__ = ["Entry", "SplitBundle", "split_bundle"]
 
@@ -64,7 +64,7 @@ def split_bundle(raw: bytes) -> SplitBundle:
     envelope = _envelope(tree)
     issues = schema_issues(envelope)
     if not issues:
-        issues = walk_issues(envelope, has_twins=b'"_' in raw or b"\\u005" in raw)
+        issues = walk_issues(envelope, has_twins=may_have_twins(raw))
         issues.extend(bundle_issues(tree, "Bundle", is_judged=False))
     if issues:
         raise _refused(issues)

@@ -17,7 +17,7 @@ from fhir_bridge.fhir.facts import RESOURCE_TYPES, type_at
 from fhir_bridge.fhir.gate import Path, text_of
 from fhir_bridge.fhir.xhtml import narrative_fault
 
-__all__ = ["walk_issues"]
+__all__ = ["may_have_twins", "walk_issues"]
 
 Where = tuple[Any, ...]
 """``(where of the parent, property name, index or None)``; ``()`` at the root."""
@@ -27,6 +27,11 @@ _MOST_EXPONENT = 308
 _LIMIT = 10**_MOST_DIGITS
 _SPECIAL = frozenset({"div", "end", "low", "data"})
 _WHOLE = frozenset({"integer", "unsignedInt", "positiveInt"})
+
+
+def may_have_twins(raw: bytes) -> bool:
+    """False when no property name in these bytes of JSON starts with ``_``, escaped or not."""
+    return b'"_' in raw or b"\\u005" in raw
 
 
 def walk_issues(tree: dict[str, Any], *, has_twins: bool = True) -> list[Issue]:

@@ -6,9 +6,9 @@ cache after a shred.
 
 from __future__ import annotations
 
-import mmap
-import os
 from pathlib import Path
+
+from fhir_bridge.keys.eight_bytes import eight_bytes
 
 __all__ = ["EpochMark"]
 
@@ -19,13 +19,7 @@ class EpochMark:
     __slots__ = ("_map", "_seen")
 
     def __init__(self, path: Path) -> None:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            if os.fstat(handle).st_size < 8:
-                os.ftruncate(handle, 8)
-            self._map = mmap.mmap(handle, 8)
-        finally:
-            os.close(handle)
+        self._map = eight_bytes(path)
         self._seen = self._map[:8]
 
     def publish(self, epoch: int) -> None:

@@ -7,9 +7,9 @@ after a power loss it may be behind, never ahead.
 
 from __future__ import annotations
 
-import mmap
-import os
 from pathlib import Path
+
+from fhir_bridge.keys.eight_bytes import eight_bytes
 
 __all__ = ["MADE_COUNT_FILE", "MadeCount"]
 
@@ -22,13 +22,7 @@ class MadeCount:
     __slots__ = ("_map",)
 
     def __init__(self, folder: Path) -> None:
-        handle = os.open(folder / MADE_COUNT_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            if os.fstat(handle).st_size < 8:
-                os.ftruncate(handle, 8)
-            self._map = mmap.mmap(handle, 8)
-        finally:
-            os.close(handle)
+        self._map = eight_bytes(folder / MADE_COUNT_FILE)
 
     def known(self) -> int:
         """The largest number that was noted, as far as it reached the medium."""

@@ -142,7 +142,6 @@ class Batch:
         return found
 
     def _interned_shape(self, params: list[int]) -> int:
-
         def added(s: int) -> None:
             self._db.executemany("insert into has values (?, ?)", [(s, p) for p in params])
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fhir_bridge.errors import BridgeError, Forbidden, Incorrect, NotFound, Precondition
-from fhir_bridge.exchange import bundle
+from fhir_bridge.exchange import carry_out
 from tests.exchange.world import BASE, CLINIC, HOSPITAL, World, observation, speaks_for, tree_of
 
 URN = "urn:uuid:5f0f6b0a-6d0e-4c5a-9a51-0d2b6a7c10"
@@ -154,8 +154,8 @@ async def test_all_kinds_of_change_are_made_at_once_and_reading_comes_last(world
     old = await world.create(HOSPITAL, observation(patient, "1"))
     gone = await world.create(HOSPITAL, observation(patient, "2"))
     query = f"Observation?subject=Patient/{patient}"
-    answer = await bundle.transaction(
-        world.rooms, HOSPITAL, world.request(),
+    answer = await carry_out(
+        world.rooms, "transaction", HOSPITAL, world.request(),
         json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": [
             entry("GET", query),
             entry("POST", "Observation", lab(patient)),
@@ -244,8 +244,8 @@ async def test_the_base_url_in_references_is_ours(world: World) -> None:
 
 async def test_a_batch_answers_for_each_entry(world: World) -> None:
     patient = await world.patient()
-    answer = await bundle.batch(
-        world.rooms, HOSPITAL, world.request(),
+    answer = await carry_out(
+        world.rooms, "batch", HOSPITAL, world.request(),
         json.dumps({"resourceType": "Bundle", "type": "batch", "entry": [
             entry("POST", "Observation", lab(patient)),
             entry("GET", "Observation/no-such"),
@@ -270,7 +270,7 @@ async def test_a_long_batch_answers_in_the_order_of_its_entries(world: World) ->
     ]
     entries[70] = entry("POST", "Observation", {"resourceType": "Observation"})
     raw = json.dumps({"resourceType": "Bundle", "type": "batch", "entry": entries}).encode()
-    answer = await bundle.batch(world.rooms, HOSPITAL, world.request(), raw, BASE)
+    answer = await carry_out(world.rooms, "batch", HOSPITAL, world.request(), raw, BASE)
     responses = [line["response"] for line in tree_of(answer.raw)["entry"]]
     assert [n for n, r in enumerate(responses) if r["status"][:3] != "201"] == [70]
     for number in (0, 69, 71, 149):

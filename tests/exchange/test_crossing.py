@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fhir_bridge.assembly.bundles import BundleClient, serve_bundles
 from fhir_bridge.errors import BridgeError, NotFound, Unavailable
 from fhir_bridge.ledger import Append, Appended, Refused
-from tests.exchange.test_moved_consent import _permitted, _put, _total
+from tests.exchange.moving import permitted, put_of, served, total
 from tests.exchange.world import BASE, CLINIC, HOSPITAL, World, consent
 
 Step = Callable[[], Awaitable[None]]
@@ -57,7 +54,7 @@ def _rename(world: World) -> None:
 async def test_a_read_under_way_does_not_survive_a_revocation(
     world: World, beside: World, lose: Callable[..., object]
 ) -> None:
-    first, second, made = await _permitted(world)
+    first, second, made = await permitted(world)
     assert (await beside.read(CLINIC, "Patient", first)).id == first
 
     async def before() -> None:
@@ -76,7 +73,7 @@ async def _settled(world: World) -> None:
 
 
 async def test_a_revocation_whose_request_is_cut_off_while_it_is_appended(world: World) -> None:
-    first, second, made = await _permitted(world)
+    first, second, made = await permitted(world)
     durable, answered = asyncio.Event(), asyncio.Event()
 
     async def after() -> None:
@@ -91,11 +88,11 @@ async def test_a_revocation_whose_request_is_cut_off_while_it_is_appended(world:
         await request
     answered.set()
     await _settled(world)
-    assert await _total(world, first) == 0
+    assert await total(world, first) == 0
 
 
 async def test_a_revocation_whose_answer_is_lost(world: World) -> None:
-    first, second, made = await _permitted(world)
+    first, second, made = await permitted(world)
 
     async def after() -> None:
         raise Unavailable("lost", code="sequencer-gone")
@@ -104,35 +101,24 @@ async def test_a_revocation_whose_answer_is_lost(world: World) -> None:
     with pytest.raises(Unavailable):
         await world.update(HOSPITAL, made, consent(second))
     await _settled(world)
-    assert await _total(world, first) == 0
-
-
-@asynccontextmanager
-async def _served(beside: World, world: World, folder: Path) -> AsyncIterator[BundleClient]:
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(str(folder / "b.sock"))
-    listening.listen()
-    server = await serve_bundles(beside.rooms, listening)
-    yield BundleClient(folder / "b.sock", world.rooms)
-    server.close()
-    await server.wait_closed()
+    assert await total(world, first) == 0
 
 
 async def test_a_large_bundle_whose_request_is_cut_off_is_heard_of(
     world: World, beside: World, tmp_path: Path
 ) -> None:
-    first, second, made = await _permitted(world)
+    first, second, made = await permitted(world)
     begun, go = asyncio.Event(), asyncio.Event()
 
     async def before() -> None:
         begun.set()
         await go.wait()
 
-    async with _served(beside, world, tmp_path) as client:
-        greeting = _put("Patient", second, {})
+    async with served(beside, world, tmp_path) as client:
+        greeting = put_of("Patient", second, {})
         await client.run("transaction", HOSPITAL, world.request(), greeting, BASE)
         _around_the_next_append(beside, before)
-        body = _put("Consent", made, consent(second))
+        body = put_of("Consent", made, consent(second))
         request = asyncio.create_task(
             client.run("transaction", HOSPITAL, world.request(), body, BASE)
         )
@@ -140,10 +126,10 @@ async def test_a_large_bundle_whose_request_is_cut_off_is_heard_of(
         request.cancel()
         with pytest.raises(asyncio.CancelledError):
             await request
-        assert await _total(world, first) == 1
+        assert await total(world, first) == 1
         go.set()
         await world.rooms.effects.settled()
-        assert await _total(world, first) == 0
+        assert await total(world, first) == 0
 
 
 class _Down:
@@ -161,13 +147,13 @@ class _Down:
 async def test_a_locator_that_stands_still_is_told_and_waited_for_no_longer(
     world: World, beside: World, tmp_path: Path
 ) -> None:
-    _, second, made = await _permitted(world)
-    async with _served(beside, world, tmp_path) as client:
-        greeting = _put("Patient", second, {})
+    _, second, made = await permitted(world)
+    async with served(beside, world, tmp_path) as client:
+        greeting = put_of("Patient", second, {})
         await client.run("transaction", HOSPITAL, world.request(), greeting, BASE)
         down = _Down(world.rooms.follower.known)
         follower, world.rooms.follower, beside.rooms.follower = world.rooms.follower, down, down
-        body = _put("Consent", made, consent(second))
+        body = put_of("Consent", made, consent(second))
         async with asyncio.timeout(5):
             with pytest.raises(BridgeError):
                 await client.run("transaction", HOSPITAL, world.request(), body, BASE)
@@ -180,9 +166,9 @@ async def test_a_locator_that_stands_still_is_told_and_waited_for_no_longer(
 async def test_after_a_restart_of_the_other_process_its_count_is_taken_over(
     world: World, beside: World, tmp_path: Path
 ) -> None:
-    _, second, _ = await _permitted(world)
-    async with _served(beside, world, tmp_path) as client:
+    _, second, _ = await permitted(world)
+    async with served(beside, world, tmp_path) as client:
         client._heard = 1 << 50
-        greeting = _put("Patient", second, {})
+        greeting = put_of("Patient", second, {})
         await client.run("transaction", HOSPITAL, world.request(), greeting, BASE)
         assert client._heard == beside.rooms.changes.serial

@@ -18,7 +18,7 @@ from fhir_bridge.exchange import (
     RequestInfo,
     Rooms,
     account,
-    bundle,
+    carry_out,
     disclose,
     find,
     ingest,
@@ -182,7 +182,7 @@ class World:
         raw = json.dumps(
             {"resourceType": "Bundle", "type": "transaction", "entry": list(entries)}
         ).encode()
-        answer = await bundle.transaction(self.rooms, who, self.request(), raw, BASE)
+        answer = await carry_out(self.rooms, "transaction", who, self.request(), raw, BASE)
         return [entry["response"] for entry in tree_of(answer.raw)["entry"]]
 
     async def accounting(self, who: Requester, patient: str) -> Tree:

@@ -59,6 +59,17 @@ async def _patient(ehr: Web) -> str:
     return f"Patient/{made.json['id']}"
 
 
+async def _permit_in_a_large_bundle(ehr: Web, patient: str) -> None:
+    done = await ehr.post(
+        "",
+        _large(
+            ("POST", "Consent", _consent(patient, "active")),
+            ("POST", "Observation", _observation(patient, "y" * _PADDING)),
+        ),
+    )
+    assert done.status == 200
+
+
 async def test_a_revocation_in_a_large_bundle_holds_for_the_very_next_request(
     node: Node, ehr: Web
 ) -> None:
@@ -88,14 +99,7 @@ async def test_a_permission_in_a_large_bundle_holds_for_the_very_next_request(
     patient = await _patient(ehr)
     async with client_of(node, "clinic") as clinic:
         assert (await clinic.get(patient)).status == 404
-        done = await ehr.post(
-            "",
-            _large(
-                ("POST", "Consent", _consent(patient, "active")),
-                ("POST", "Observation", _observation(patient, "y" * _PADDING)),
-            ),
-        )
-        assert done.status == 200
+        await _permit_in_a_large_bundle(ehr, patient)
         assert (await clinic.get(patient)).status == 200
         found = await clinic.get(f"Observation?subject={patient}&_total=accurate")
         assert found.json["total"] == 1
@@ -108,13 +112,6 @@ async def test_what_a_large_bundle_says_of_others_leaves_remembered_decisions_in
     await ehr.post("Consent", _consent(first, "active"))
     async with client_of(node, "clinic") as clinic:
         assert (await clinic.get(first)).status == 200
-        done = await ehr.post(
-            "",
-            _large(
-                ("POST", "Consent", _consent(second, "active")),
-                ("POST", "Observation", _observation(second, "y" * _PADDING)),
-            ),
-        )
-        assert done.status == 200
+        await _permit_in_a_large_bundle(ehr, second)
         assert (await clinic.get(first)).status == 200
         assert (await clinic.get(second)).status == 200

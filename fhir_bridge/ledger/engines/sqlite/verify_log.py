@@ -3,8 +3,8 @@
 Checked: every leaf's form, author, chain and (with ``verify``) signature; every body's hash, or
 the receipt of its erasure; every audit row against its batch leaf, without a gap in their
 numbers; every tile; claims once only and their segments; the head; the newest checkpoints; and
-that the log extends a remembered head. Boxes and hints are covered by a checksum alone: a wrong one
-shows when it is used.
+that the log extends a remembered head. Boxes and hints stand in no hash and are covered by a
+checksum alone: one that was made wrong shows when it is opened.
 """
 
 from __future__ import annotations

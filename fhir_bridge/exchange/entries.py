@@ -1,0 +1,161 @@
+"""The entries of a Bundle: split, admitted each for itself, and their response lines.
+
+What transactions and batches do alike (R4 http.html#transaction, bundle.html).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from fhir_bridge.clock import instant
+from fhir_bridge.errors import BridgeError, Incorrect, Unsupported
+from fhir_bridge.exchange.answer import Written
+from fhir_bridge.exchange.contract import RequestInfo
+from fhir_bridge.exchange.disclose import read
+from fhir_bridge.exchange.drafts import Draft
+from fhir_bridge.exchange.find import search
+from fhir_bridge.exchange.ingest import require_scope
+from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.fhir import Entry, Ref, Resource, admit_tree, references, split_bundle
+from fhir_bridge.locator import Facts
+from fhir_bridge.terms import Requester
+
+__all__ = [
+    "Work",
+    "admitted",
+    "deleted_line",
+    "entries_of",
+    "read_line",
+    "version_of",
+    "written_line",
+]
+
+_TAG = re.compile(r'\s*(?:W/)?"([A-Za-z0-9\-.]{1,64})"\s*')
+_LETTERS = {"POST": "c", "PUT": "u", "DELETE": "d", "GET": "r"}
+
+
+@dataclass(slots=True)
+class Work:
+    """One entry on its way."""
+
+    place: int
+    entry: Entry
+    resource: Resource | None
+    type: str
+    id: str = ""
+    number: int = 1
+    follows: Facts | None = None
+    """The facts of the version that it follows."""
+    links: Sequence[Ref] = ()
+    draft: Draft | None = None
+    done: Written | None = None
+
+
+def entries_of(rooms: Rooms, raw: bytes) -> tuple[Entry, ...]:
+    """The entries of the Bundle ``raw``, not yet judged; Incorrect when there are too many."""
+    entries = split_bundle(raw).entries
+    if len(entries) > rooms.limits.max_entries:
+        raise Incorrect(
+            f"a Bundle may have {rooms.limits.max_entries} entries here", code="too-many-entries"
+        )
+    return entries
+
+
+def admitted(requester: Requester, place: int, entry: Entry) -> Work:
+    """An entry parsed, validated and allowed by scope; nothing looked up yet."""
+    where = f"Bundle.entry[{place}]"
+    letter = _LETTERS.get(entry.method or "")
+    if letter is None or entry.url is None:
+        raise Unsupported(
+            "request.method is POST, PUT, DELETE or GET here, with a url",
+            code="method",
+            where=f"{where}.request",
+        )
+    path = entry.url.split("?", 1)[0].strip("/")
+    type_, _, id_ = path.partition("/")
+    if entry.method == "GET":
+        return Work(place, entry, None, type_, id_)
+    require_scope(requester, type_, letter)
+    if entry.method == "DELETE":
+        return Work(place, entry, None, type_, _one_id(id_, where))
+    if entry.resource_raw is None:
+        raise Incorrect("the entry has no resource", code="required", where=where)
+    try:
+        resource = admit_tree(entry.tree, entry.resource_raw, expected_type=type_)
+    except BridgeError as error:
+        raise _placed(error, where) from error
+    if entry.method == "PUT":
+        if resource.id != _one_id(id_, where):
+            raise Incorrect("the id is not the one in request.url", code="value", where=where)
+        return Work(place, entry, resource, type_, id_, links=references(resource.tree))
+    return Work(place, entry, resource, type_, links=references(resource.tree))
+
+
+def _one_id(id_: str, where: str) -> str:
+    if not id_ or "/" in id_ or "?" in id_:
+        raise Unsupported(
+            "request.url is Type/id here; conditional updates are not served yet",
+            code="conditional-update",
+            where=f"{where}.request.url",
+        )
+    return id_
+
+
+def _placed(error: BridgeError, where: str) -> BridgeError:
+    """The same error, its findings placed inside the Bundle."""
+    issues = [
+        type(i)(i.code, i.message, f"{where}.resource.{i.where}".rstrip("."), i.severity)
+        for i in error.issues
+    ]
+    return Incorrect(
+        error.message, code=error.code, where=error.where or f"{where}.resource", issues=issues
+    )
+
+
+def version_of(entry: Entry) -> str | None:
+    """The version id inside ``request.ifMatch``: a tag as in HTTP (R4 http.html#concurrency)."""
+    if entry.if_match is None:
+        return None
+    found = _TAG.fullmatch(entry.if_match)
+    if found is None:
+        raise Incorrect('ifMatch is one entity tag like W/"1"', code="bad-if-match")
+    return found[1]
+
+
+async def read_line(
+    rooms: Rooms, requester: Requester, request: RequestInfo, entry: Entry, base_url: str
+) -> Written:
+    """A GET entry: a read or a search, disclosed like any other."""
+    path, _, query = (entry.url or "").partition("?")
+    type_, _, id_ = path.strip("/").partition("/")
+    if id_ and "/" not in id_:
+        found = await read(rooms, requester, request, type_, id_)
+        return Written(
+            "200 OK", etag=f'W/"{found.version_id}"',
+            last_modified=instant(found.last_updated_us), raw=found.raw,
+        )  # fmt: skip
+    if not id_:
+        pairs = parse_qsl(query, keep_blank_values=True)
+        answer = await search(rooms, requester, request, type_, pairs, base_url)
+        return Written("200 OK", raw=answer.raw)
+    raise Unsupported("a GET entry is Type/id or Type?search here", code="not-supported")
+
+
+def written_line(
+    type_: str, id_: str, version_id: str, time_us: int, *, created: bool = False
+) -> Written:
+    """The line of a version that is there now."""
+    return Written(
+        "201 Created" if created else "200 OK",
+        f"{type_}/{id_}/_history/{version_id}",
+        f'W/"{version_id}"',
+        instant(time_us),
+    )
+
+
+def deleted_line(version_id: str) -> Written:
+    """The line of a resource that is deleted."""
+    return Written("204 No Content", etag=f'W/"{version_id}"')

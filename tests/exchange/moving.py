@@ -1,0 +1,50 @@
+"""A consent about to move: who permitted what, and a process for large Bundles beside."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fhir_bridge.assembly.bundles import BundleClient, serve_bundles
+from tests.exchange.world import CLINIC, HOSPITAL, Tree, World, consent, observation, tree_of
+
+__all__ = ["permitted", "put_of", "served", "total"]
+
+
+async def permitted(world: World) -> tuple[str, str, str]:
+    """Two patients, the first with a record, and a Consent of the first for the clinic."""
+    first, second = await world.patient(), await world.patient()
+    await world.create(HOSPITAL, observation(first))
+    made = await world.create(HOSPITAL, consent(first))
+    assert await total(world, first) == 1
+    assert (await world.read(CLINIC, "Patient", first)).id == first
+    return first, second, made.id
+
+
+async def total(world: World, patient: str) -> int:
+    answer = await world.search(
+        CLINIC, "Observation", subject=f"Patient/{patient}", _total="accurate", _count="0"
+    )
+    return int(tree_of(answer.raw)["total"])
+
+
+def put_of(type_: str, id_: str, tree: Tree) -> bytes:
+    entry = {
+        "resource": {"resourceType": type_, **tree, "id": id_},
+        "request": {"method": "PUT", "url": f"{type_}/{id_}"},
+    }
+    return json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": [entry]}).encode()
+
+
+@asynccontextmanager
+async def served(beside: World, world: World, folder: Path) -> AsyncIterator[BundleClient]:
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(folder / "b.sock"))
+    listening.listen()
+    server = await serve_bundles(beside.rooms, listening)
+    yield BundleClient(folder / "b.sock", world.rooms)
+    server.close()
+    await server.wait_closed()

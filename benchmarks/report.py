@@ -104,12 +104,17 @@ def _latencies(results: Mapping[str, Any]) -> str:
 
 
 def _size(size: Mapping[str, Any]) -> str:
-    json_bytes, folder = size["json_bytes_per_record"], size["folder_bytes"] / size["records"]
-    bodies = size["body_bytes_per_record"]
+    folder, bodies = size["folder_bytes"] / size["records"], size["body_bytes_per_record"]
+    bases = {"as sent": size.get("sent_bytes_per_record")}
+    bases["without white space"] = size["json_bytes_per_record"]
+    ratios = "; ".join(
+        f"against their JSON {name} ({base:,.0f} B) {folder / base:.2f} x and {bodies / base:.2f} x"
+        for name, base in bases.items()
+        if base
+    )
     return (
-        f"{size['records']:,} records: folder at rest {folder:,.0f} B each,"
-        f" {folder / json_bytes:.2f} x their JSON without white space ({json_bytes:,.0f} B);"
-        f" bodies {bodies:,.0f} B, {bodies / json_bytes:.2f} x"
+        f"{size['records']:,} records: folder at rest {folder:,.0f} B each, bodies"
+        f" {bodies:,.0f} B; {ratios}"
     )
 
 

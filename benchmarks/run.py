@@ -29,6 +29,7 @@ from benchmarks.check import Counts, Void, body_bytes, check_answers, count, rec
 from benchmarks.load import Load, Target, run_wrk, samples
 from benchmarks.node import COMMAND, Client, Node, folder_bytes
 from benchmarks.records import IDENTIFIERS, Maker, Tree, text, transaction
+from fhir_bridge.fhir import split_bundle
 
 __all__ = ["main"]
 
@@ -269,14 +270,15 @@ def real_size(home: Path) -> dict[str, Any] | None:
     told = node.cli("import", *(str(path) for path in found))
     raws = (path.read_bytes() for path in found)
     plain = (bz2.decompress(raw) if raw[:3] == b"BZh" else raw for raw in raws)
+    sent = [entry.resource_raw or b"" for raw in plain for entry in split_bundle(raw).entries]
     sizes = [
-        len(json.dumps(entry["resource"], separators=(",", ":"), ensure_ascii=False).encode())
-        for raw in plain
-        for entry in json.loads(raw)["entry"]
+        len(json.dumps(json.loads(one), separators=(",", ":"), ensure_ascii=False).encode())
+        for one in sent
     ]
     return {
         "records": told["resources"],
         "json_bytes_per_record": sum(sizes) / len(sizes),
+        "sent_bytes_per_record": sum(map(len, sent)) / len(sent),
         "folder_bytes": sum(folder_bytes(node.data).values()),
         "body_bytes_per_record": body_bytes(node.data) / told["resources"],
     }

@@ -23,6 +23,18 @@ MAX_PLAIN_BYTES = 64 * 1024 * 1024
 """No stored bytes longer than this are sealed or opened."""
 _SMALL_BYTES = 1 << 17
 """Above this a dictionary no longer pays."""
+_WITH_DICTIONARY: dict[str, Any] = {
+    "window_log": 17,
+    "hash_log": 15,
+    "chain_log": 15,
+    "search_log": 4,
+    "min_match": 6,
+    "target_length": 8,
+    "strategy": zstandard.STRATEGY_GREEDY,
+    "write_content_size": 1,
+    "write_dict_id": 0,
+}
+"""No level of zstd finds as much of a dictionary for so little (docs/decisions/0037)."""
 
 _local = threading.local()
 
@@ -85,6 +97,8 @@ def _build(kind: str, dictionary: int) -> Any:
         data = zstandard.ZstdCompressionDict(content)
     if kind == "decompressor":
         return zstandard.ZstdDecompressor(dict_data=data)
-    if data is not None:
-        data.precompute_compress(level=LEVEL)
-    return zstandard.ZstdCompressor(level=LEVEL, dict_data=data, write_dict_id=False)
+    if data is None:
+        return zstandard.ZstdCompressor(level=LEVEL)
+    parameters = zstandard.ZstdCompressionParameters(**_WITH_DICTIONARY)
+    data.precompute_compress(compression_params=parameters)
+    return zstandard.ZstdCompressor(dict_data=data, compression_params=parameters)

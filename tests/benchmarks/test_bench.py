@@ -258,7 +258,7 @@ def test_the_page_names_commit_machine_and_peers() -> None:
             "import": {"per_s": 1.0, "own_per_s": 2.0, "records": 9},
             "verify": {"plain": {"per_s": 1.0}, "signatures": {"per_s": 1.0}},
             "size": size,
-            "real_size": size,
+            "real_size": size | {"sent_bytes_per_record": 4.0},
             "memory": {"rss": 1, "pss": 1, "processes": 3},
             "memory_loaded": {"rss": 1, "pss": 1, "processes": 3},
         }
@@ -268,7 +268,8 @@ def test_the_page_names_commit_machine_and_peers() -> None:
         "Medplum",
         "| 1,234 |",
         "p99 3 ms",
-        "1.50 x their JSON",
+        "JSON without white space (2 B) 1.50 x and 0.50 x",
+        "JSON as sent (4 B) 0.75 x and 0.25 x",
         '"status": "ready"',
     ):
         assert expected in shown

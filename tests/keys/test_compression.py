@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import threading
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import zstandard
 
 from fhir_bridge.errors import Corrupt
+from fhir_bridge.fhir import admit
 from fhir_bridge.keys import compression
-from fhir_bridge.keys.compression import compress, decompress
+from fhir_bridge.keys.compression import compress, current_dictionary, decompress
+from tools.invented import records
+from tools.train_dictionary import DICTIONARY_ID, SAMPLES, SEED
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "fhir_bridge" / "keys" / "data"
-
-
-@pytest.fixture(scope="module")
-def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("train", ROOT / "tools" / "train_dictionary.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_every_shipped_dictionary_is_the_one_in_the_catalogue() -> None:
@@ -39,31 +30,36 @@ def test_every_shipped_dictionary_is_the_one_in_the_catalogue() -> None:
         assert zstandard.ZstdCompressionDict(content).dict_id() == int(number)
 
 
-def test_the_records_of_the_training_are_invented_anew_from_a_seed(tool: ModuleType) -> None:
-    assert tool.records(50) == tool.records(50)
-    assert tool.records(50, seed=1) != tool.records(50, seed=2)
+def test_the_records_of_the_training_are_invented_anew_from_a_seed() -> None:
+    assert records(50, 1) == records(50, 1)
+    assert records(50, 1) != records(50, 2)
 
 
-def test_every_stretch_of_the_dictionary_comes_from_an_invented_record(tool: ModuleType) -> None:
+def test_the_records_of_the_training_are_right_resources() -> None:
+    for record in records(500, 3):
+        admit(record)
+
+
+def test_every_stretch_of_the_dictionary_comes_from_an_invented_record() -> None:
     """So it can hold nothing of anybody: it was trained on nothing else."""
-    content = (DATA / f"fbe1-{tool.DICTIONARY_ID}.zdict").read_bytes()
-    text = b"\n".join(tool.records(tool.SAMPLES))
+    content = (DATA / f"fbe1-{DICTIONARY_ID}.zdict").read_bytes()
+    text = b"\n".join(records(SAMPLES, SEED))
     body = content[-40_000:]
     for at in range(0, len(body) - 32, 997):
         piece = body[at : at + 32]
         assert piece[:16] in text or piece[16:] in text
 
 
-def test_an_invented_record_shrinks_well(tool: ModuleType) -> None:
-    records = tool.records(200, seed=99)
-    small = sum(len(compress(record)[0]) for record in records)
-    assert small < 0.3 * sum(map(len, records))
+def test_an_invented_record_shrinks_well() -> None:
+    fresh = records(200, 99)
+    small = sum(len(compress(record)[0]) for record in fresh)
+    assert small < 0.3 * sum(map(len, fresh))
 
 
 @pytest.mark.parametrize("plain", [b"", b"x", b"{}" * 500, bytes(200_000)])
 def test_what_is_compressed_comes_back(plain: bytes) -> None:
     frame, dictionary = compress(plain)
-    assert dictionary == (100_001 if len(plain) <= 1 << 17 else 0)
+    assert dictionary == (current_dictionary() if len(plain) <= 1 << 17 else 0)
     assert decompress(frame, len(plain), dictionary) == plain
 
 

@@ -26,7 +26,7 @@ from tests import tiers
 from tests.fbe1 import second_opinion
 from tests.keys.build import MEMBER, ORIGIN, FixedClock, Node, header, node
 
-DICTIONARY = Path(compression.__file__).with_name("data") / "fbe1-100001.zdict"
+DICTIONARY = Path(compression.__file__).with_name("data") / "fbe1-100002.zdict"
 PAIRS = (("p1", "normal"),)
 AUDIT = (("p1", "audit"),)
 RECORD = b'{"resourceType":"Patient","id":"p1","name":[{"family":"Zzyzx"}]}'
@@ -71,7 +71,7 @@ def test_what_is_sealed_comes_back_here_and_in_the_second_implementation(
     assert here.sealer.chain == (sealed.seq, sealed.entry_id)
     verify_leaf(sealed.leaf, here.sealer.public)
     dek = here.sealer.dek_of(sealed.leaf, sealed.box, sealed.hint)
-    dictionaries = {100_001: DICTIONARY.read_bytes()}
+    dictionaries = {100_002: DICTIONARY.read_bytes()}
     theirs = second_opinion.open_entry(
         sealed.leaf, sealed.body, dek, here.sealer.public, dictionaries
     )

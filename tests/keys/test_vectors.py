@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -116,5 +117,9 @@ def test_the_worked_entry_in_the_documentation_is_the_vector() -> None:
         value = case["given"][field]
         assert (value[0] if isinstance(value, list) else value) in page
     page = page.replace("\n" + " " * 14, "")
-    for field in ("core", "entry_id", "dek", "box", "hint"):
-        assert case["made"][field] in page
+    made = case["made"]
+    body = hashlib.sha256(bytes.fromhex(made["body"])).hexdigest()
+    for value in (*(made[f] for f in ("core", "entry_id", "dek", "box", "hint")), body):
+        assert value in page
+    assert made["leaf"] == made["core"] + body + made["leaf"][-128:]
+    assert made["leaf"][-128:] in page

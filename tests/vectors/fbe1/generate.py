@@ -15,7 +15,7 @@ import zstandard
 from tests.fbe1 import second_opinion
 
 HERE = Path(__file__).resolve().parent
-DICTIONARY = HERE.parents[2] / "fhir_bridge" / "keys" / "data" / "fbe1-100001.zdict"
+DICTIONARY = HERE.parents[2] / "fhir_bridge" / "keys" / "data" / "fbe1-100002.zdict"
 RECORD = (
     b'{"resourceType":"Observation","id":"b1c2d3e4-0000-4000-8000-000000000001","status":"final",'
     b'"code":{"coding":[{"system":"http://loinc.org","code":"8867-4","display":"Heart rate"}]},'
@@ -101,12 +101,12 @@ def audit(name: str, patient: str, record: bytes, seq: int) -> dict[str, Any]:
 
 def entries() -> list[dict[str, Any]]:
     return [
-        entry("one patient, one class", [("p1", "normal")], RECORD, 100_001),
+        entry("one patient, one class", [("p1", "normal")], RECORD, 100_002),
         entry(
             "two patients, two classes",
             [(p, c) for p in ("p2", "p1") for c in ("normal", "hiv")],
             RECORD,
-            100_001,
+            100_002,
             claims=2,
             seq=7,
             entry_type=2,
@@ -114,7 +114,7 @@ def entries() -> list[dict[str, Any]]:
             consent=drawn("consent", 32),
             mappings=[drawn("mapping", 32)],
         ),
-        entry("no patient, nothing stored", [("", "normal")], b"", 100_001, entry_type=3),
+        entry("no patient, nothing stored", [("", "normal")], b"", 100_002, entry_type=3),
         entry("over one chunk", [("p1", "normal")], bytes.fromhex(drawn("long", 17_000)), 0, seq=2),
     ]
 

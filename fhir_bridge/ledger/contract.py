@@ -136,6 +136,15 @@ class NoteSigner(Protocol):
 class Ledger(Protocol):
     """What exchange needs of an engine; the suite in tests/contracts runs over every one."""
 
+    @property
+    def failures(self) -> int:
+        """How many appends of this process failed (`append` raised), with or without a waiter:
+        what was sealed behind one of them would continue over a gap."""
+
+    async def settle(self) -> None:
+        """On return nothing that this process asked for before can come about any more: it is
+        durable, refused or lost. Unavailable when that is not known: ask again."""
+
     async def append(self, append: Append) -> Appended | Refused:
         """Append; on return the outcome is durable (it survives kill -9 and power loss).
 

@@ -424,6 +424,61 @@ async def test_a_sender_that_leaves_during_its_large_append_disturbs_nobody(
     await client.close()
 
 
+def test_what_a_writer_sent_over_an_earlier_connection_goes_with_it(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if examining the large append took as long as it likes.
+    monkeypatch.setattr(Sequencer, "_examine", lambda self: time.sleep(0.001))
+    author = Author()
+    settle, done = wire.encode_frame([wire.Settle("worker")]), wire.encode_frame([wire.Done()])
+    with _raw(served.path) as before, _raw(served.path) as other, _raw(served.path) as now:
+        before.sendall(settle)
+        assert before.recv(100) == done
+        other.sendall(wire.encode_frame([wire.Settle("bundle")]))
+        assert other.recv(100) == done
+        entries = (author.key_add(), *(author.entry(b"%d" % n) for n in range(100)))
+        before.sendall(wire.encode_frame([Append(entries)]))
+        time.sleep(0.05)
+        now.sendall(settle)
+        assert now.recv(100) == done
+        assert before.recv(100) == b""
+        monkeypatch.undo()
+        other.sendall(wire.encode_frame([ROW]))
+        assert other.recv(100)
+    assert served.log.head().size == 3  # genesis, its author key, and the row's batch
+
+
+async def test_settling_waits_for_what_was_asked_before(served: Served) -> None:
+    author = Author()
+    client = SequencerClient(served.path, "worker")
+    await client.append(Append((author.key_add(),)))
+    entries = tuple(author.entry(b"%d" % n) for n in range(500))
+    sent = asyncio.create_task(client.append(Append(entries)))
+    await asyncio.sleep(0)
+    sent.cancel()
+    await client.settle()
+    assert served.log.head().size == 503
+    assert client.failures == 0
+    await client.close()
+
+
+async def test_failures_are_counted_whether_somebody_waits_or_not(served: Served) -> None:
+    client = SequencerClient(served.path, "worker")
+    await client.append(ROW)
+    served.steps.append("begin")
+    given_up = asyncio.create_task(client.append(ROW))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    for _ in range(500):
+        if client.failures:
+            break
+        await asyncio.sleep(0.01)
+    assert client.failures
+    await client.settle()
+    assert isinstance(await client.append(ROW), Appended)
+    await client.close()
+
+
 async def test_without_work_the_write_ahead_log_is_emptied(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,20 @@ def _as_it_was(path: Path) -> None:
     db.close()
 
 
+def test_a_file_of_the_first_layout_that_has_its_checksums_already(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    log = writer(path)
+    author = Author().joined(log)
+    log.commit([Append((author.entry(b"one"),), (AuditRow(b"row", bytes(16)),))])
+    log.close()
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    assert upgrade(path) == 1
+    assert upgrade(path) == SCHEMA_VERSION
+    assert verify_log(path, jobs=1).audits == 1
+
+
 def test_the_first_layout_is_refused_by_name_and_upgraded(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     log = writer(path)

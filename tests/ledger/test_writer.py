@@ -292,7 +292,7 @@ def test_an_older_file_is_brought_up_step_by_step(
     writer(path).close()
     made = schema.SCHEMA_VERSION
     monkeypatch.setattr(schema, "SCHEMA_VERSION", made + 1)
-    monkeypatch.setitem(schema._STEPS, made, "CREATE TABLE added (x);")
+    monkeypatch.setitem(schema._STEPS, made, lambda _: "CREATE TABLE added (x);")
     assert schema.upgrade(path) == made
     assert Reader(path).head().size == 2
     assert sqlite3.connect(path).execute("SELECT count(*) FROM added").fetchone() == (0,)

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import cast
 
 from fhir_bridge.errors import BridgeError, Busy, Corrupt, TooLarge, Unavailable
+from fhir_bridge.ledger.contract import Failed
 from fhir_bridge.ledger.engines.sqlite.local import Pipe
 from fhir_bridge.ledger.engines.sqlite.wire import (
     Answer,
     Frames,
     Request,
+    Settle,
     decode_answers,
     encode_frame,
 )
@@ -32,9 +34,11 @@ class SequencerClient(Pipe):
     it asked for may or may not be durable.
     """
 
-    def __init__(self, path: Path, *, limit_s: float = 30.0) -> None:
-        """``limit_s``: how long the sequencer may leave requests without any answer."""
+    def __init__(self, path: Path, writer: str = "", *, limit_s: float = 30.0) -> None:
+        """``writer``: whose connection this is; a new one of the same writer ends the one
+        before. ``limit_s``: how long the sequencer may leave requests without any answer."""
         self._path = path
+        self._writer = writer
         self._limit_s = limit_s
         self._link: _Link | None = None
         self._unsent: list[tuple[Request, asyncio.Future[Answer]]] = []
@@ -68,6 +72,7 @@ class SequencerClient(Pipe):
     def _send(self, unsent: list[tuple[Request, asyncio.Future[Answer]]]) -> None:
         """Send as one frame, or as several where one would be too large."""
         if not unsent or self._link is None:
+            self.failures += bool(unsent)
             _fail([future for _, future in unsent], _gone())
             return
         try:
@@ -79,6 +84,7 @@ class SequencerClient(Pipe):
                 self._send(unsent[half:])
                 return
             # What is submitted behind it would continue over a gap: it goes down with it.
+            self.failures += 1
             _fail([unsent[0][1]], error)
             self._end(_gone())
             return
@@ -94,6 +100,9 @@ class SequencerClient(Pipe):
                 )
             if link.alive:
                 self._link = link
+                if self._writer:
+                    # Before all else: what was sent over a lost connection must not follow it.
+                    self._unsent.insert(0, (Settle(self._writer), loop.create_future()))
         except (OSError, TimeoutError):
             self._end(_gone())
         finally:
@@ -107,6 +116,7 @@ class SequencerClient(Pipe):
                 self._end(Corrupt("an answer that nobody waits for", code="frame"))
                 return
             future = self._futures.popleft()
+            self.failures += isinstance(answer, Failed)
             if not future.done():
                 future.set_result(answer)
         if self._watch is not None:
@@ -132,7 +142,12 @@ class SequencerClient(Pipe):
             self._watch = None
         if link is not None:
             link.abort()
+        self.failures += bool(futures)
         _fail(futures, error)
+
+    async def settle(self) -> None:
+        """See `Ledger.settle`."""
+        await self._done(Settle(self._writer))
 
     async def close(self) -> None:
         """Wait for what is under way, then let go of the connection."""

@@ -17,6 +17,7 @@ from fhir_bridge.ledger.engines.sqlite.wire import (
     Erase,
     Rebox,
     Request,
+    Settle,
     Signed,
 )
 from fhir_bridge.ledger.engines.sqlite.writer import Writer
@@ -27,8 +28,20 @@ __all__ = ["LocalLedger", "Pipe"]
 class Pipe:
     """The calls of the contract, over anything that answers requests in order."""
 
+    failures = 0
+    """See `Ledger.failures`."""
+
     def _ask(self, request: Request) -> asyncio.Future[Answer]:
         raise Fault("a pipe without an end", code="pipe")
+
+    async def settle(self) -> None:
+        """See `Ledger.settle`."""
+        await self._done(Settle(""))
+
+    async def _done(self, request: Request) -> None:
+        answer = await self._ask(request)
+        if not isinstance(answer, Done):
+            raise _unexpected(answer)
 
     async def append(self, append: Append) -> Appended | Refused:
         """See `Ledger.append`."""
@@ -40,9 +53,7 @@ class Pipe:
 
     async def rebox(self, boxes: tuple[tuple[int, bytes, bytes], ...]) -> None:
         """See `Ledger.rebox`."""
-        answer = await self._ask(Rebox(boxes))
-        if not isinstance(answer, Done):
-            raise _unexpected(answer)
+        await self._done(Rebox(boxes))
 
     async def checkpoint_now(self) -> bytes:
         """See `Ledger.checkpoint_now`."""
@@ -96,6 +107,7 @@ class LocalLedger(Pipe):
             for (request, future), answer in zip(group, answers, strict=True):
                 if isinstance(answer, Failed) and isinstance(request, Append | Erase):
                     failed = answer
+                    self.failures += 1
                 if not future.done():
                     future.set_result(answer)
 

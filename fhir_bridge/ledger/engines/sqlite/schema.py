@@ -9,6 +9,7 @@ whatever can be looked up otherwise than by position belongs to the locator.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from fhir_bridge.errors import Corrupt, Unavailable
@@ -122,8 +123,7 @@ def _for_writing(connection: sqlite3.Connection) -> sqlite3.Connection:
     return connection
 
 
-_STEPS: dict[int, str] = {
-    1: """
+_CHECKSUMS = """
 DROP TRIGGER audit_is_final;
 ALTER TABLE body ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
 UPDATE body SET crc = crc_of(box, hint);
@@ -133,9 +133,17 @@ ALTER TABLE checkpoint ADD COLUMN crc INTEGER NOT NULL DEFAULT 0;
 UPDATE checkpoint SET crc = crc_of(root, note);
 CREATE TRIGGER audit_is_final BEFORE UPDATE ON audit
   BEGIN SELECT RAISE(ABORT, 'audit is append-only'); END;
-""",
-}
-"""SQL that brings a file from the version that is its key to the next one."""
+"""
+
+
+def _from_1(connection: sqlite3.Connection) -> str:
+    """Checksums. Ledgers that were made while they were written have them already."""
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(body)")}
+    return "" if "crc" in columns else _CHECKSUMS
+
+
+_STEPS: dict[int, Callable[[sqlite3.Connection], str]] = {1: _from_1}
+"""What brings a file from the version that is its key to the next one: the SQL for this file."""
 
 
 def upgrade(path: Path) -> int:
@@ -149,8 +157,8 @@ def upgrade(path: Path) -> int:
             raise Unavailable(
                 f"cannot upgrade a file of layout {version}", code="ledger-version", where=path.name
             )
-        steps = "".join(_STEPS[n] for n in range(version, SCHEMA_VERSION))
-        if steps:
+        if version < SCHEMA_VERSION:
+            steps = "".join(_STEPS[n](connection) for n in range(version, SCHEMA_VERSION))
             connection.executescript(
                 f"BEGIN IMMEDIATE;{steps}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
             )

@@ -29,6 +29,7 @@ from fhir_bridge.ledger.engines.sqlite.wire import (
     Erase,
     Frames,
     Request,
+    Settle,
     decode_requests,
     encode_frame,
 )
@@ -46,7 +47,7 @@ _IDLE_S = 1.0
 class _Peer:
     """One connected worker."""
 
-    __slots__ = ("answers", "closing", "frames", "held", "out", "sock")
+    __slots__ = ("answers", "closing", "frames", "held", "out", "sock", "writer")
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -56,6 +57,8 @@ class _Peer:
         self.closing = False
         self.held: deque[Request] = deque()
         """A large append that is being examined, and what came behind it."""
+        self.writer = ""
+        """Whose connection it is, once it said so (`Settle`)."""
 
 
 class Sequencer:
@@ -165,11 +168,29 @@ class Sequencer:
                 return
             for payload in peer.frames.feed(data):
                 for request in decode_requests(payload):
+                    if isinstance(request, Settle) and request.writer:
+                        self._displace(peer, request.writer)
                     self._line_up(peer, request)
         except BlockingIOError:
             return
         except (OSError, Corrupt):
             self._drop(peer)
+
+    def _displace(self, peer: _Peer, writer: str) -> None:
+        """One connection for a writer: what it sent over others goes with them, unread or not."""
+        peer.writer = writer
+
+        def is_before(other: _Peer) -> bool:
+            return other.writer == writer and other is not peer
+
+        for other in list(self._peers):
+            if is_before(other):
+                self._drop(other)
+        self._throw_away(is_before)
+
+    def _throw_away(self, is_from: Callable[[_Peer], bool]) -> None:
+        self._queue = deque(item for item in self._queue if not is_from(item[0]))
+        self._holding = deque(peer for peer in self._holding if not is_from(peer))
 
     def _line_up(self, peer: _Peer, request: Request) -> None:
         is_large = isinstance(request, Append) and len(request.entries) > SLICE
@@ -207,8 +228,7 @@ class Sequencer:
                 broken.add(peer)
         if broken:
             # What these peers sent behind the failure would continue over a gap.
-            self._queue = deque(item for item in self._queue if item[0] not in broken)
-            self._holding = deque(peer for peer in self._holding if peer not in broken)
+            self._throw_away(broken.__contains__)
         for peer in answered:
             peer.closing |= peer in broken
             peer.out += encode_frame(peer.answers)

@@ -17,6 +17,7 @@ from fhir_bridge.ledger.engines.sqlite.wire import (
     Erase,
     Rebox,
     Request,
+    Settle,
     Signed,
 )
 from fhir_bridge.ledger.engines.sqlite.writer import Writer
@@ -56,6 +57,8 @@ def carry_out(
             return [writer.erase(first.append, first.indexes)]
         if isinstance(first, Rebox):
             writer.rebox(first.boxes)
+            return [Done()]
+        if isinstance(first, Settle):
             return [Done()]
         assert isinstance(first, CheckpointNow)
         if checkpoints is None:

@@ -24,6 +24,7 @@ __all__ = [
     "Frames",
     "Rebox",
     "Request",
+    "Settle",
     "Signed",
     "decode_answers",
     "decode_requests",
@@ -51,6 +52,12 @@ class Rebox(Struct, frozen=True, array_like=True, tag=4):
     boxes: tuple[tuple[int, bytes, bytes], ...]
 
 
+class Settle(Struct, frozen=True, array_like=True, tag=5):
+    """Answered behind all before; what ``writer`` sent over other connections is thrown away."""
+
+    writer: str
+
+
 class Signed(Struct, frozen=True, array_like=True, tag=4, gc=False):
     """A signed checkpoint."""
 
@@ -61,11 +68,11 @@ class Done(Struct, frozen=True, array_like=True, tag=5, gc=False):
     """Durable, nothing to say."""
 
 
-Request = Append | CheckpointNow | Erase | Rebox
+Request = Append | CheckpointNow | Erase | Rebox | Settle
 Answer = Appended | Refused | Failed | Signed | Done
 
 _encoder = msgspec.msgpack.Encoder()
-_requests = msgspec.msgpack.Decoder(list[Append | CheckpointNow | Erase | Rebox])
+_requests = msgspec.msgpack.Decoder(list[Append | CheckpointNow | Erase | Rebox | Settle])
 _answers = msgspec.msgpack.Decoder(list[Appended | Refused | Failed | Signed | Done])
 
 

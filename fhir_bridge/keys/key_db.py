@@ -116,9 +116,14 @@ def meta(db: sqlite3.Connection, name: str) -> int:
 
 
 def sets_made(db: sqlite3.Connection) -> int:
-    """How many sets the file has ever made; a file from before the number has those it holds."""
+    """How many sets the file has ever made; a file from before the number starts with those it
+    holds, and keeps that number: a shred must not make it less."""
     row = one(db, "SELECT value FROM meta WHERE name = 'made'")
-    return int(one(db, "SELECT count(*) FROM keyset") if row is None else row)
+    if row is None:
+        with transaction(db):
+            row = one(db, "SELECT count(*) FROM keyset")
+            set_meta(db, "made", row)
+    return int(row)
 
 
 def node_of(db: sqlite3.Connection) -> bytes:

@@ -97,11 +97,6 @@ class NodeKeys:
         """The author key of one process role."""
         return ed25519_signer(key_files.read_key(self.folder / f"author-{role}.key"))
 
-    def add_author(self, role: str) -> Signer:
-        """A further author key, for a further process: an author chain has one writer."""
-        key_files.write_key(self.folder / f"author-{role}.key", secrets.token_bytes(32))
-        return self.author(role)
-
     def roles(self) -> tuple[str, ...]:
         """The roles that have an author key."""
         return tuple(sorted(p.stem[7:] for p in self.folder.glob("author-*.key")))

@@ -156,6 +156,16 @@ def test_a_store_from_before_the_count_opens_and_counts_on(here: Node) -> None:
     again(here).close()
 
 
+def test_a_store_from_before_the_count_survives_a_shred(here: Node) -> None:
+    here.store.ensure([(("a", "normal"),), (("b", "normal"),)])
+    here.store._db.execute("DELETE FROM meta WHERE name = 'made'")
+    older = again(here)
+    older.shred("a")
+    older.close()
+    again(here).close()
+    assert MadeCount(here.keys.folder).known() == 2
+
+
 def test_the_count_is_no_part_of_a_key_backup(here: Node, tmp_path: Path) -> None:
     here.store.key_set((("p", "normal"),))
     backup(tmp_path / "b", here.keys, here.store, 1)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,43 @@ class _Tally:
         print(line, end="\n" if last else "", file=sys.stderr, flush=True)
 
 
+class _Waiting:
+    """Bundles that refer to records still to come, and what writes the same and came later.
+
+    Packed meanwhile: where what they refer to comes last, they are most of the data.
+    """
+
+    def __init__(self) -> None:
+        self._found: list[tuple[Source, bytes, BridgeError]] = []
+        self._writes: dict[str, BridgeError] = {}
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def add(self, source: Source, error: BridgeError) -> None:
+        """``source`` waits, because of ``error``."""
+        import zstandard
+
+        self._found.append((replace(source, raw=b""), zstandard.compress(source.raw), error))
+        for name in source.writes:
+            self._writes.setdefault(name, error)
+
+    def before(self, source: Source) -> BridgeError | None:
+        """Why ``source`` has to wait as well: one that waits writes the same, and came first."""
+        return next((self._writes[name] for name in source.writes if name in self._writes), None)
+
+    def again(self) -> Iterator[Source]:
+        """All of them, in order."""
+        import zstandard
+
+        for source, packed, _ in self._found:
+            yield replace(source, raw=zstandard.decompress(packed))
+
+    def problems(self) -> list[tuple[str, BridgeError]]:
+        """What each waits for."""
+        return [(source.name, error) for source, _, error in self._found]
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from fhir_bridge.assembly.operator import as_operator
     from fhir_bridge.cli.sources import files
@@ -105,26 +142,30 @@ def _explain(name: str, error: BridgeError) -> None:
 
 async def _import(operator: Operator, paths: Iterable[Path], tally: _Tally) -> None:
     """Carry out every Bundle; what refers to records still to come is tried again later."""
-    waiting: list[tuple[Source, BridgeError]] = []
+    waiting = _Waiting()
     await _carry_out(operator, _sources(paths, tally), tally, waiting)
     while waiting:
-        again, waiting = waiting, []
-        await _carry_out(operator, [source for source, _ in again], tally, waiting)
-        if len(waiting) == len(again):
+        before, waiting = waiting, _Waiting()
+        await _carry_out(operator, before.again(), tally, waiting)
+        if len(waiting) == len(before):
             # A whole round brought nothing new: what they refer to is not among these files.
-            tally.problems += [(source.name, error) for source, error in waiting]
+            tally.problems += waiting.problems()
             break
     tally.show(tally.files, last=True)
 
 
 def _sources(paths: Iterable[Path], tally: _Tally) -> Iterator[Source]:
     """What all files hold, one after the other; a file that cannot be read is a problem noted."""
-    from fhir_bridge.cli.sources import sources
+    from fhir_bridge.cli.sources import Source, sources
 
     for done, path in enumerate(paths):
         tally.show(done)
         try:
-            yield from sources(path)
+            for found in sources(path):
+                if isinstance(found, Source):
+                    yield found
+                else:
+                    tally.problems.append((found.name, found.error))
         except BridgeError as error:
             tally.problems.append((path.name, error))
 
@@ -133,7 +174,7 @@ async def _carry_out(
     operator: Operator,
     found: Iterable[Source],
     tally: _Tally,
-    waiting: list[tuple[Source, BridgeError]],
+    waiting: _Waiting,
 ) -> None:
     """Side by side, as far as they do not write the same; those that do keep their order."""
     import asyncio
@@ -143,9 +184,9 @@ async def _carry_out(
         for source in found:
             while under_way and not _fits(source, [other for other, _ in under_way]):
                 await under_way.popleft()[1]
-            before = _before(source, waiting)
+            before = waiting.before(source)
             if before is not None:
-                waiting.append((source, before))
+                waiting.add(source, before)
                 continue
             task = asyncio.create_task(_one(operator, source, tally, waiting))
             under_way.append((source, task))
@@ -154,14 +195,6 @@ async def _carry_out(
     finally:
         for _, task in under_way:
             task.cancel()
-
-
-def _before(source: Source, waiting: Sequence[tuple[Source, BridgeError]]) -> BridgeError | None:
-    """Why ``source`` has to wait as well: one that waits writes the same, and came first."""
-    for other, error in waiting:
-        if not source.writes.isdisjoint(other.writes):
-            return error
-    return None
 
 
 def _fits(source: Source, others: Sequence[Source]) -> bool:
@@ -178,13 +211,13 @@ async def _one(
     operator: Operator,
     source: Source,
     tally: _Tally,
-    waiting: list[tuple[Source, BridgeError]],
+    waiting: _Waiting,
 ) -> None:
     try:
         answer = await operator.bundle(source.kind, source.raw)
     except BridgeError as error:
         if any(issue.code in _REPEATABLE for issue in error.issues) or error.code in _REPEATABLE:
-            waiting.append((source, error))
+            waiting.add(source, error)
         else:
             tally.problems.append((source.name, error))
         return

@@ -16,14 +16,15 @@ from typing import IO, Any, cast
 import msgspec
 import orjson
 
-from fhir_bridge.errors import Incorrect
+from fhir_bridge.errors import BridgeError, Incorrect
 
-__all__ = ["Source", "files", "sources"]
+__all__ = ["Source", "Unreadable", "files", "sources"]
 
 _KINDS = (".json", ".ndjson", ".jsonl")
 _PACKED = (".gz", ".bz2")
 _LINES_PER_TRANSACTION = 200
 _MAX_FILE_BYTES = 1 << 30
+_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,16 @@ def files(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def sources(path: Path) -> Iterator[Source]:
-    """The Bundles that one file holds."""
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A part of a file that is no FHIR resource; what follows it goes on."""
+
+    name: str
+    error: BridgeError
+
+
+def sources(path: Path) -> Iterator[Source | Unreadable]:
+    """The Bundles that one file holds; Incorrect where it cannot be read at all."""
     try:
         with _opened(path) as f:
             if _suffix(path) == ".json":
@@ -111,21 +120,27 @@ def _suffix(path: Path) -> str:
 
 
 def _whole(name: str, raw: bytes) -> Source:
+    raw = raw.removeprefix(_BOM)
     head = _head(name, raw)
     if head.resource_type == "Bundle" and head.type in ("transaction", "batch"):
         writes = frozenset(filter(None, (entry.writes() for entry in head.entry)))
         return Source(name, head.type, raw, len(head.entry), writes)
     if head.resource_type == "Bundle" and head.type in _COLLECTIONS:
-        return _gathered(name, [(e.full_url, bytes(e.resource)) for e in head.entry])
-    return _gathered(name, [("", raw)])
+        found = [(e.full_url, bytes(e.resource)) for e in head.entry]
+        return _gathered(name, [(url, one, _head(name, one)) for url, one in found])
+    return _gathered(name, [("", raw, head)])
 
 
-def _lines(name: str, lines: Iterator[bytes]) -> Iterator[Source]:
-    batch: list[tuple[str, bytes]] = []
+def _lines(name: str, lines: Iterator[bytes]) -> Iterator[Source | Unreadable]:
+    batch: list[tuple[str, bytes, _Head]] = []
     first = 1
     for number, line in enumerate(lines, 1):
-        if line.strip():
-            batch.append(("", line.strip()))
+        raw = line.removeprefix(_BOM).strip()
+        if raw:
+            try:
+                batch.append(("", raw, _head(f"{name}:{number}", raw)))
+            except Incorrect as error:
+                yield Unreadable(f"{name}:{number}", error)
         if len(batch) == _LINES_PER_TRANSACTION:
             yield _gathered(f"{name}:{first}", batch)
             batch, first = [], number + 1
@@ -133,12 +148,11 @@ def _lines(name: str, lines: Iterator[bytes]) -> Iterator[Source]:
         yield _gathered(f"{name}:{first}", batch)
 
 
-def _gathered(name: str, resources: Sequence[tuple[str, bytes]]) -> Source:
-    """A transaction around resources, each under the id it has."""
+def _gathered(name: str, resources: Sequence[tuple[str, bytes, _Head]]) -> Source:
+    """A transaction around resources (fullUrl, bytes, what was read of it), each under its id."""
     entries: list[bytes] = []
     writes: set[str] = set()
-    for full_url, raw in resources:
-        head = _head(name, raw)
+    for full_url, raw, head in resources:
         url = f"{head.resource_type}/{head.id}" if head.id else head.resource_type
         if head.id:
             writes.add(url)
@@ -151,6 +165,6 @@ def _gathered(name: str, resources: Sequence[tuple[str, bytes]]) -> Source:
 
 def _head(name: str, raw: bytes) -> _Head:
     try:
-        return _HEAD.decode(raw.removeprefix(b"\xef\xbb\xbf"))
+        return _HEAD.decode(raw)
     except (msgspec.MsgspecError, RecursionError):
         raise Incorrect("this is not a FHIR resource in JSON", code="json", where=name) from None

@@ -43,6 +43,21 @@ def _written(folder: Path, name: str, tree: Tree) -> None:
     (folder / name).write_text(json.dumps(tree))
 
 
+def test_a_bad_line_is_told_and_costs_no_other(node: Node, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    lines = [json.dumps({"resourceType": "Patient", "id": f"p{n}"}) for n in range(450)]
+    lines[120], lines[300] = '{"resourceType":"Patient","id":120}', "{"
+    (folder / "patients.ndjson").write_text("\ufeff" + "\n".join(lines), "utf-8")
+    (folder / "one.json").write_text('\ufeff{"resourceType":"Location"}', "utf-8")
+    done = run("import", folder, "--json", "--config", node.config)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert (told["resources"], told["refused_bundles"]) == (449, 2)
+    for number in (121, 301):
+        assert f"patients.ndjson:{number}: this is not a FHIR resource in JSON" in done.stderr
+
+
 def test_bundles_that_share_resources_are_all_taken(node: Node, tmp_path: Path) -> None:
     folder = tmp_path / "files"
     for n in range(24):

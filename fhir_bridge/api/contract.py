@@ -171,8 +171,9 @@ class ApiLimits:
     max_parameters: int = 128
     max_history: int = 1000
     """Versions per history answer, and how many come without ``_count``."""
-    max_line_bytes: int = 8190
-    """Request line; longer is 414. Must differ from ``max_field_bytes``: see ``protocol``."""
+    max_line_bytes: int = 64 << 10
+    """Request line; longer is 414. A ``next`` link carries the whole search, which may be as
+    long as a form. Must differ from ``max_field_bytes``: see ``protocol``."""
     max_field_bytes: int = 16380
     """One header field; longer is 431."""
     max_headers: int = 100

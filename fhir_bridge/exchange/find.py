@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import zlib
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
@@ -192,16 +193,22 @@ def _part(rooms: Rooms, hit: Hit, mode: str) -> Part:
 def _cursor(rooms: Rooms, requester: Requester, place: dict[str, Any]) -> str:
     """A sealed place in an answer, for this requester alone."""
     seal, _ = rooms.keys.sealing(_PURPOSE)
-    sealed = seal(orjson.dumps({**place, "who": _who(requester)}, default=_plain))
-    return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+    packed = zlib.compress(orjson.dumps({**place, "who": _who(requester)}, default=_plain))
+    cursor = base64.urlsafe_b64encode(seal(packed)).decode().rstrip("=")
+    if len(cursor) > rooms.limits.max_cursor:
+        raise Unsupported(
+            "this search is too long to be continued on a next page; ask for fewer values",
+            code="too-costly",
+        )
+    return cursor
 
 
 def _open_cursor(rooms: Rooms, requester: Requester, cursor: str) -> dict[str, Any]:
     _, unseal = rooms.keys.sealing(_PURPOSE)
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        place: dict[str, Any] = orjson.loads(unseal(raw))
-    except (BridgeError, ValueError, binascii.Error):
+        place: dict[str, Any] = orjson.loads(zlib.decompress(unseal(raw)))
+    except (BridgeError, ValueError, binascii.Error, zlib.error):
         raise _no_page() from None
     if place["who"] != _who(requester):
         raise _no_page()

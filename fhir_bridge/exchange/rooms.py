@@ -31,6 +31,8 @@ class Limits:
     max_count: int = 500
     max_entries: int = 10_000
     max_parameters: int = 128
+    max_cursor: int = 60_000
+    """Characters of the place in a ``next`` link; it has to fit the door's request line."""
     proof_wait_s: float = 15.0
     """Longest wait for the checkpoint that covers an entry; above the checkpoint interval."""
 

@@ -137,7 +137,7 @@ async def test_ambiguous_framing_is_refused_and_the_connection_ends(
 
 
 async def test_a_long_address_is_414_and_a_long_header_431(stand: Stand) -> None:
-    out = await stand.send(b"GET /fhir/Patient?name=" + b"a" * 9000 + b" HTTP/1.1\r\n\r\n")
+    out = await stand.send(b"GET /fhir/Patient?name=" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n")
     assert status(out) == 414
     long = b"GET /fhir/metadata HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 17000 + b"\r\n\r\n"
     assert status(await stand.send(long)) == 431

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from fhir_bridge.errors import Incorrect, NotFound
+from fhir_bridge.api import ApiLimits
+from fhir_bridge.errors import Incorrect, NotFound, Unsupported
 from tests.exchange.world import (
     CLINIC,
     HOSPITAL,
@@ -56,6 +57,22 @@ async def test_a_cursor_is_worth_nothing_to_anybody_else_or_when_changed(world: 
     for forged in (cursor[:-4] + "AAAA", cursor[:20], "x", ""):
         with pytest.raises(NotFound):
             await world.page(HOSPITAL, {"link": [{"relation": "next", "url": f"?_page={forged}"}]})
+
+
+async def test_the_next_page_of_a_long_search_fits_the_door(world: World) -> None:
+    patient = await world.patient()
+    made = [(await world.create(HOSPITAL, observation(patient))).id for _ in range(3)]
+    listed = ",".join([*made, *(world.rooms.clock.new_id() for _ in range(190))])
+    assert len(listed) > 7_000
+    page = tree_of((await world.search(HOSPITAL, "Observation", _id=listed, _count="2")).raw)
+    link = next(one["url"] for one in page["link"] if one["relation"] == "next")
+    assert len(f"GET {link} HTTP/1.1") <= ApiLimits().max_line_bytes
+    following = await world.page(HOSPITAL, page)
+    found = [e["resource"]["id"] for e in page["entry"] + following["entry"]]
+    assert sorted(found) == sorted(made)
+    world.rooms.limits = replace(world.rooms.limits, max_cursor=1_000)
+    with pytest.raises(Unsupported):
+        await world.search(HOSPITAL, "Observation", _id=listed, _count="2")
 
 
 async def test_a_page_is_decided_anew(world: World) -> None:

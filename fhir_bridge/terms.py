@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 __all__ = [
     "OPERATOR_ROLE",
     "Action",
-    "EntryRef",
     "Interaction",
     "Relation",
     "Requester",
@@ -100,11 +99,3 @@ class Requester:
             s.context == "system" and s.type in ("*", type_) and letter in s.letters
             for s in self.scopes
         )
-
-
-@dataclass(frozen=True, slots=True)
-class EntryRef:
-    """A place on the ledger: position and, where known, the entry id."""
-
-    index: int
-    entry_id: bytes = field(default=b"")

@@ -9,6 +9,7 @@ knows no room.
 
 from __future__ import annotations
 
+from fhir_bridge.api.canonical_log import unexpected
 from fhir_bridge.api.contract import (
     ApiLimits,
     ApiSettings,
@@ -42,4 +43,5 @@ __all__ = [
     "serve_unix",
     "status_of",
     "tls_context",
+    "unexpected",
 ]

@@ -73,6 +73,7 @@ def build_rooms(
         sealer.resume(_chain(reader, sealer))
         trail.forget()
 
+    pen = Pen(ledger, recover)
     return Rooms(
         clock=clock,
         member=settings.node.member,
@@ -88,10 +89,10 @@ def build_rooms(
         consents=consents,
         gates=gates,
         trail=trail,
-        pen=Pen(ledger.append, recover),
+        pen=pen,
         bodies=bodies,
         changes=changes,
-        pending=Pending(follower),
+        pending=Pending(follower, pen, lambda: locator.upto()[0]),
         tell=_tell,
         limits=_limits(settings),
     )

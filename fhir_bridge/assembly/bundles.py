@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from fhir_bridge import errors
+from fhir_bridge.api import unexpected
 from fhir_bridge.errors import BridgeError, Fault, Issue, Unavailable
 from fhir_bridge.exchange import Answer, Operated, RequestInfo, Rooms, carry_out
 from fhir_bridge.exchange.effects import decide_anew
@@ -26,7 +27,7 @@ from fhir_bridge.terms import OPERATOR_ROLE, Requester, Scope
 __all__ = ["BundleClient", "serve_bundles"]
 
 _MAX_FRAME_BYTES = 256 << 20
-_LIMIT_S = 300.0
+_AT_ONCE = 16
 
 
 class _Ask(msgspec.Struct, array_like=True):
@@ -83,6 +84,7 @@ class BundleClient:
         self._path = path
         self._rooms = rooms
         self._heard = 0
+        self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def run(
         self, kind: str, requester: Requester, request: RequestInfo, raw: bytes, base_url: str
@@ -97,8 +99,12 @@ class BundleClient:
             self._rooms.pending.high,
             self._heard,
         )
+        # Waited for here, where it may be given up: what is under way is not.
+        await self._places.acquire()
         # To its end, though nobody may wait for it any more: what it changes must be heard of.
-        told = await asyncio.shield(self._rooms.effects.start(self._told(ask)))
+        task = self._rooms.effects.start(self._told(ask))
+        task.add_done_callback(lambda _: self._places.release())
+        told = await asyncio.shield(task)
         if told.category:
             raise _error(told)
         return Answer(told.raw, told.index)
@@ -107,27 +113,35 @@ class BundleClient:
         """The answer of the other side, its changes heard of."""
         rooms = self._rooms
         try:
-            async with asyncio.timeout(_LIMIT_S):
-                reader, writer = await asyncio.open_unix_connection(self._path)
-                try:
-                    await _send(writer, ask)
-                    told: _Told = msgspec.msgpack.decode(await _receive(reader), type=_Told)
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            told = await self._answer(ask)
+        except BaseException:
             self._hear(None, rooms.reader.size())
+            raise
+        unknown = told.changes is None
+        self._heard = told.serial if unknown else max(self._heard, told.serial)
+        effect = self._hear(told.changes, told.size)
+        if told.settled:
+            # First the locator: unlike an effect it gives up when nobody answers.
+            with suppress(BridgeError) if told.category else nullcontext():
+                await rooms.follower.reached(told.size)
+                await asyncio.shield(effect)
+        return told
+
+    async def _answer(self, ask: _Ask) -> _Told:
+        """However long it takes: an answer that nobody took would be a change unheard of."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._path)
+            try:
+                await _send(writer, ask)
+                return msgspec.msgpack.decode(await _receive(reader), type=_Told)
+            finally:
+                writer.close()
+        except (OSError, asyncio.IncompleteReadError) as error:
             raise Unavailable(
                 "the process that works on large Bundles does not answer; the Bundle may or"
                 " may not have been committed",
                 code="bundle-worker",
             ) from error
-        unknown = told.changes is None
-        self._heard = told.serial if unknown else max(self._heard, told.serial)
-        effect = self._hear(told.changes, told.size)
-        if told.settled and not told.category:
-            await rooms.follower.reached(told.size)
-            await asyncio.shield(effect)
-        return told
 
     def _hear(self, changes: tuple[str, ...] | None, size: int) -> asyncio.Task[None]:
         rooms = self._rooms
@@ -172,6 +186,9 @@ async def _work(rooms: Rooms, operated: Operated, ask: _Ask) -> _Told:
             where=error.where,
             issues=tuple((i.code, i.message, i.where, i.severity) for i in error.issues),
         )
+    except Exception as error:
+        unexpected(error, request.id)
+        return _Told(category=Fault.category, message="unexpected")
 
 
 _CLASSES = {

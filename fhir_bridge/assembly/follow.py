@@ -16,6 +16,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from fhir_bridge.assembly.sockets import listening
@@ -86,7 +87,7 @@ def _receive(selector: selectors.BaseSelector, askers: set[_Asker], timeout: flo
             askers.add(asker)
             selector.register(sock, selectors.EVENT_READ, asker)
             continue
-        data = asker.sock.recv(4096)
+        data = _read(asker.sock)
         if not data:
             selector.unregister(asker.sock)
             asker.sock.close()
@@ -98,11 +99,21 @@ def _receive(selector: selectors.BaseSelector, askers: set[_Asker], timeout: flo
         asker.buffer = asker.buffer[whole:]
 
 
+def _read(sock: socket.socket) -> bytes:
+    """What is there, or nothing when the other side is gone."""
+    try:
+        return sock.recv(4096)
+    except OSError:
+        return b""
+
+
 def _answer(askers: set[_Asker], reached: int) -> None:
     for asker in askers:
         if any(want <= reached for want in asker.wants):
             asker.wants = [want for want in asker.wants if want > reached]
-            asker.sock.sendall(_U64.pack(reached))
+            # Who gave up in the meantime takes no answer, and is taken off at the next reading.
+            with suppress(OSError):
+                asker.sock.sendall(_U64.pack(reached))
 
 
 class FollowerClient:

@@ -12,17 +12,14 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import aiohttp
-import orjson
-
 from fhir_bridge.assembly.build import open_locator
-from fhir_bridge.assembly.identity import OPERATOR_SCHEME, operator
+from fhir_bridge.assembly.identity import operator
 from fhir_bridge.assembly.local import local_rooms
 from fhir_bridge.assembly.node import Places, open_keys
 from fhir_bridge.assembly.owner import holder
+from fhir_bridge.assembly.owner_socket import OwnerSocket
 from fhir_bridge.assembly.serve import check_node
 from fhir_bridge.config import Settings
-from fhir_bridge.errors import BridgeError, Forbidden, Gone, Incorrect, NotFound, Unavailable
 from fhir_bridge.exchange import RequestInfo, Rooms, disclose, find, prove
 
 __all__ = ["Inquiry", "Version", "inquire"]
@@ -68,13 +65,8 @@ def inquire(settings: Settings, organization: str, work: Callable[[Inquiry], Awa
 async def _remotely(
     settings: Settings, organization: str, work: Callable[[Inquiry], Awaitable[T]]
 ) -> T:
-    connector = aiohttp.UnixConnector(str(Places.of(settings).owner_socket))
-    headers = {"Authorization": OPERATOR_SCHEME + organization}
-    timeout = aiohttp.ClientTimeout(total=_LIMIT_S)
-    async with aiohttp.ClientSession(
-        connector=connector, timeout=timeout, headers=headers
-    ) as session:
-        return await work(_Remote(session, settings))
+    async with OwnerSocket(settings, organization, _LIMIT_S) as owner:
+        return await work(_Remote(owner, settings))
 
 
 async def _locally(
@@ -127,8 +119,8 @@ class _Local:
 class _Remote:
     """The running server, over its owner's socket."""
 
-    def __init__(self, session: aiohttp.ClientSession, settings: Settings) -> None:
-        self._session = session
+    def __init__(self, owner: OwnerSocket, settings: Settings) -> None:
+        self._owner = owner
         self._settings = settings
 
     async def types(self) -> list[str]:
@@ -141,48 +133,18 @@ class _Remote:
 
     async def read(self, type_: str, id_: str, version_id: str | None) -> Version:
         history = f"/_history/{version_id}" if version_id is not None else ""
-        raw, etag = await self._get(f"/{type_}/{id_}{history}")
+        raw, etag = await self._owner.ask(f"/{type_}/{id_}{history}")
         return Version(etag.removeprefix('W/"').removesuffix('"'), raw)
 
     async def proof(self, type_: str, id_: str, version_id: str) -> bytes:
-        return (await self._get(f"/{type_}/{id_}/_history/{version_id}/$ledger-proof"))[0]
+        return (await self._owner.ask(f"/{type_}/{id_}/_history/{version_id}/$ledger-proof"))[0]
 
     async def page(self, type_: str, count: int, after: str | None) -> bytes:
         query = {"_count": str(count)} if after is None else {"_page": _cursor(after)}
         path = f"/{type_}" if after is None else ""
-        return (await self._get(f"{path}?{urlencode(query)}"))[0]
-
-    async def _get(self, path: str) -> tuple[bytes, str]:
-        try:
-            async with self._session.get(f"http://owner/fhir{path}") as answer:
-                body = await answer.read()
-                if answer.status == 200:
-                    return body, answer.headers.get("ETag", "")
-        except (aiohttp.ClientError, TimeoutError):
-            raise Unavailable(
-                "the running server does not answer on its owner's socket", code="owner-socket"
-            ) from None
-        raise _told(answer.status, body)
+        return (await self._owner.ask(f"{path}?{urlencode(query)}"))[0]
 
 
 def _cursor(link: str) -> str:
     """The sealed place in a ``next`` link."""
     return dict(parse_qsl(urlsplit(link).query)).get("_page", "")
-
-
-_KINDS: dict[int, type[BridgeError]] = {
-    401: Forbidden,
-    403: Forbidden,
-    404: NotFound,
-    410: Gone,
-}
-
-
-def _told(status: int, body: bytes) -> BridgeError:
-    """The server's answer as an error."""
-    kind = _KINDS.get(status, Unavailable if status >= 500 else Incorrect)
-    try:
-        message = str(orjson.loads(body)["issue"][0]["diagnostics"])
-    except (ValueError, KeyError, TypeError, IndexError):
-        message = f"the server answered {status}"
-    return kind(message)

@@ -9,18 +9,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-import aiohttp
-import orjson
-
 from fhir_bridge.assembly import roles
-from fhir_bridge.assembly.identity import OPERATOR_SCHEME, operator
+from fhir_bridge.assembly.identity import operator
 from fhir_bridge.assembly.node import Places, open_keys
 from fhir_bridge.assembly.owner import holder, owned
+from fhir_bridge.assembly.owner_socket import OwnerSocket
 from fhir_bridge.assembly.serve import backstage, check_node
 from fhir_bridge.assembly.supervisor import behind
 from fhir_bridge.clock import Clock
 from fhir_bridge.config import Settings
-from fhir_bridge.errors import BridgeError, Incorrect, Issue, Unavailable
 from fhir_bridge.exchange import Operated, RequestInfo, Rooms
 
 __all__ = ["Operator", "as_operator"]
@@ -54,10 +51,8 @@ def as_operator(
 async def _remotely(
     settings: Settings, organization: str, work: Callable[[Operator], Awaitable[T]]
 ) -> T:
-    connector = aiohttp.UnixConnector(str(Places.of(settings).owner_socket))
-    timeout = aiohttp.ClientTimeout(total=_LIMIT_S)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
-        return await work(_Remote(session, organization))
+    async with OwnerSocket(settings, organization, _LIMIT_S) as owner:
+        return await work(_Remote(owner))
 
 
 async def _locally(
@@ -84,37 +79,8 @@ class _Local:
 class _Remote:
     """The running server, over its owner's socket."""
 
-    def __init__(self, session: aiohttp.ClientSession, organization: str) -> None:
-        self._session = session
-        self._headers = {
-            "Authorization": OPERATOR_SCHEME + organization,
-            "Content-Type": "application/fhir+json",
-        }
+    def __init__(self, owner: OwnerSocket) -> None:
+        self._owner = owner
 
     async def bundle(self, kind: str, raw: bytes) -> bytes:
-        try:
-            async with self._session.post(
-                "http://owner/fhir", data=raw, headers=self._headers
-            ) as answer:
-                body = await answer.read()
-                if answer.status == 200:
-                    return body
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable(
-                "the running server does not answer on its owner's socket", code="owner-socket"
-            ) from error
-        raise _told(answer.status, body)
-
-
-def _told(status: int, body: bytes) -> BridgeError:
-    """The server's OperationOutcome as an error."""
-    try:
-        issues = [
-            Issue(i["code"], i.get("diagnostics", ""), (i.get("expression") or [""])[0])
-            for i in orjson.loads(body)["issue"]
-        ]
-    except (ValueError, KeyError, TypeError):
-        issues = []
-    kind = Unavailable if status >= 500 else Incorrect
-    message = issues[0].message if issues else f"the server answered {status}"
-    return kind(message, code=f"http-{status}", issues=issues)
+        return (await self._owner.ask("", raw))[0]

@@ -148,8 +148,7 @@ def worker_role(settings: Settings, door: socket.socket, ready: Ready) -> None:
         ]
         ready()
         await _terminated()
-        for serving in servings:
-            await serving.stop()
+        await asyncio.gather(*(serving.stop() for serving in servings))
 
     _loop(run)
 
@@ -161,7 +160,7 @@ def remote_rooms(settings: Settings, keys: NodeKeys, role: str, clock: Clock) ->
         settings,
         keys,
         role,
-        SequencerClient(places.sequencer_socket),
+        SequencerClient(places.sequencer_socket, role),
         FollowerClient(places.indexer_socket),
         clock,
     )

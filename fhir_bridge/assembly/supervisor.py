@@ -24,7 +24,8 @@ from fhir_bridge.errors import BridgeError, Unavailable
 __all__ = ["Role", "behind", "supervise"]
 
 _START_LIMIT_S = 120.0
-_STOP_LIMIT_S = 15.0
+_STOP_LIMIT_S = 25.0
+"""Above the door's own deadline for what is under way (`api.Limits.shutdown_deadline_s`)."""
 _RESTARTS, _RESTART_WINDOW_S = 5, 120.0
 
 
@@ -131,8 +132,10 @@ def _child(role: Role, writing: int) -> None:
     except BridgeError as error:
         print(f"fhir-bridge {role.name}: {error.message}", file=sys.stderr, flush=True)
         code = 1
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        # Where and of what kind; its message may hold patient values.
+        traceback.print_tb(error.__traceback__)
+        print(f"fhir-bridge {role.name}: {type(error).__name__}", file=sys.stderr, flush=True)
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()

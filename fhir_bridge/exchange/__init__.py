@@ -5,7 +5,8 @@ Rooms are strangers to one another; here they meet.
 
 Invariants: nothing is sealed before it was validated and asked for; a write and its audit
 record are one append; a disclosure is durable before a byte leaves; every decision is keyed by
-a group of equal facts and starts at deny; a Consent that arrives in between is never crossed.
+a group of equal facts and starts at deny; what is appended never crosses a Consent that arrived
+in between. Counts, and pages without the patient, may be of a moment before.
 
 It speaks no HTTP and builds nothing: doors call it, assembly makes its rooms.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from fhir_bridge.errors import Conflict, Fault, Unavailable
 from fhir_bridge.exchange.changes import NAMES
@@ -13,7 +14,7 @@ from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.trail import audit_pairs
 from fhir_bridge.ledger import Append, Appended, AuditRow, Entry, Refused
 
-__all__ = ["commit_drafts", "consent_cell", "guards", "record_use"]
+__all__ = ["Use", "commit_drafts", "consent_cell", "guards", "record_use"]
 
 Records = Sequence[tuple[str, bytes]]
 """``(patient or "", compact audit record)`` pairs."""
@@ -33,36 +34,42 @@ def guards(rooms: Rooms, patients: Sequence[str]) -> tuple[tuple[bytes, int], ..
     return tuple((consent_cell(rooms, p), rooms.consents.seen(p)) for p in patients)
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What an append is allowed by, and what it leaves behind."""
+
+    patients: Sequence[str]
+    """Whose consents ``decide`` looks at."""
+    decide: Callable[[], None]
+    """Raises when it may not be. Asked right before sealing, and again after a Consent moved."""
+    records: Callable[[], Records]
+    """The audit records of what was decided just before."""
+
+
 async def commit_drafts(
-    rooms: Rooms,
-    drafts: Sequence[Draft],
-    decide: Callable[[], None],
-    records: Callable[[], Records],
-    *,
-    later: bool = False,
+    rooms: Rooms, drafts: Sequence[Draft], use: Use, *, later: bool = False
 ) -> Appended:
     """Append all of ``drafts`` with their audit records, or none; durable on return.
 
-    ``decide`` raises when the write may not be made; it is asked again whenever a Consent moved
-    on. What governs has taken effect on return; with ``later`` once `Effects` are settled.
+    What governs has taken effect on return; with ``later`` once `Effects` are settled.
     Conflict (``version-conflict``) when another write to one of the resources came first.
     """
-    patients = sorted({p for d in drafts for p in d.facts.patients})
-    rooms.store.ensure([d.pairs for d in drafts] + [audit_pairs(p) for p in patients or ("",)])
+    named = sorted({p for d in drafts for p in d.facts.patients})
+    rooms.store.ensure([d.pairs for d in drafts] + [audit_pairs(p) for p in named or ("",)])
     rooms.on_step("keys")
     bumps = tuple(
         consent_cell(rooms, p)
         for p in sorted({p for d in drafts if d.type in _GOVERNING for p in d.governs})
     )
+
+    def build() -> Append:
+        entries = tuple(_sealed(rooms, draft) for draft in drafts)
+        rows = rooms.trail.rows(use.records())
+        return Append(entries, rows, guards(rooms, use.patients), bumps)
+
     for _ in range(_TRIES):
-        decide()
-
-        def build() -> Append:
-            entries = tuple(_sealed(rooms, draft) for draft in drafts)
-            rows = rooms.trail.rows(records())
-            return Append(entries, rows, guards(rooms, patients), bumps)
-
-        writing = _written(rooms, drafts, build, later)
+        rooms.gates.make_room()
+        writing = _written(rooms, drafts, use.decide, build, later)
         if bumps or _names(drafts):
             # Whoever asked for it may be gone before it is durable: it takes effect all the same.
             result = await asyncio.shield(rooms.effects.start(writing))
@@ -70,14 +77,18 @@ async def commit_drafts(
             result = await writing
         if isinstance(result, Appended):
             return result
-        await _refused(rooms, result, patients)
+        await _refused(rooms, result, use.patients)
     raise Unavailable("the patient's consents keep changing; try again", code="consent-moves")
 
 
 async def _written(
-    rooms: Rooms, drafts: Sequence[Draft], build: Callable[[], Append], later: bool
+    rooms: Rooms,
+    drafts: Sequence[Draft],
+    decide: Callable[[], None],
+    build: Callable[[], Append],
+    later: bool,
 ) -> Appended | Refused:
-    result = await rooms.pen.write(build)
+    result = await rooms.pen.write(decide, build)
     rooms.on_step("ledger")
     if isinstance(result, Appended):
         await _note(rooms, drafts, result, later)
@@ -118,28 +129,19 @@ async def _note(rooms: Rooms, drafts: Sequence[Draft], result: Appended, later: 
         await asyncio.shield(effect)
 
 
-async def record_use(
-    rooms: Rooms,
-    patients: Sequence[str],
-    decide: Callable[[], None],
-    records: Callable[[], Records],
-) -> Appended:
-    """Make a disclosure, or its refusal, durable. Only then may anything leave.
+async def record_use(rooms: Rooms, use: Use) -> Appended:
+    """Make a disclosure, or its refusal, durable. Only then may anything leave."""
 
-    ``decide`` looks at the decision again and raises when it no longer stands; ``records``
-    writes down what it decided.
-    """
+    def build() -> Append:
+        rows: tuple[AuditRow, ...] = rooms.trail.rows(use.records())
+        return Append((), rows, guards(rooms, use.patients), ())
+
     for _ in range(_TRIES):
-        decide()
-
-        def build() -> Append:
-            rows: tuple[AuditRow, ...] = rooms.trail.rows(records())
-            return Append((), rows, guards(rooms, patients), ())
-
-        result = await rooms.pen.write(build)
+        rooms.gates.make_room()
+        result = await rooms.pen.write(use.decide, build)
         if isinstance(result, Appended):
             return result
-        await _refused(rooms, result, patients)
+        await _refused(rooms, result, use.patients)
     raise Unavailable("the patient's consents keep changing; try again", code="consent-moves")
 
 

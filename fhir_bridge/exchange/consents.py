@@ -7,7 +7,6 @@ guard when one was written elsewhere (``seen`` is what the guard compares).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -33,15 +32,19 @@ class ConsentView:
 
     def __init__(self, load: Callable[[str], Held]) -> None:
         self._load = load
-        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._held: dict[str, Held] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Time to forget everything. Nothing is dropped alone: a decision that is remembered
+        must not outlive the directives that it was made by."""
+        return len(self._held) >= _KEPT_PATIENTS
 
     def of(self, patient: str) -> Held:
         """The patient's directives; raises what ``load`` raises, never answers without."""
         held = self._held.get(patient)
         if held is None:
             held = self._held[patient] = self._load(patient)
-            if len(self._held) > _KEPT_PATIENTS:
-                self._held.popitem(last=False)
         return held
 
     def deciders(self, patients: Iterable[str]) -> Mapping[str, Decider]:

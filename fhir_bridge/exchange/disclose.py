@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from fhir_bridge.errors import Gone, NotFound
 from fhir_bridge.exchange.answer import Part, history_bundle
-from fhir_bridge.exchange.commit import record_use
+from fhir_bridge.exchange.commit import Use, record_use
 from fhir_bridge.exchange.contract import Answer, Released, RequestInfo
 from fhir_bridge.exchange.gates import Gate
 from fhir_bridge.exchange.ingest import require_scope
@@ -105,7 +105,7 @@ async def release(
         decisions = {hit.group: gate.decision(hit.group) for hit in hits}
         return released(rooms, requester, request, hits, decisions, kind)
 
-    return (await record_use(rooms, patients, decide, records)).size
+    return (await record_use(rooms, Use(patients, decide, records))).size
 
 
 def patients_of(rooms: Rooms, hits: Sequence[Hit]) -> list[str]:

@@ -7,6 +7,7 @@ of the request that made the change: an effect goes on until it has come about.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -17,6 +18,7 @@ from fhir_bridge.exchange.pending import Follower
 __all__ = ["Effects", "decide_anew"]
 
 T = TypeVar("T")
+_log = logging.getLogger("fhir_bridge.exchange")
 _FIRST_WAIT_S = 0.05
 _LONGEST_WAIT_S = 5.0
 
@@ -54,11 +56,13 @@ class Effects:
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled():
-            # Whoever waits is told of an error; when nobody does any more, it is not news.
-            task.exception()
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, BridgeError):
+            # A fault of ours, and whoever waited may be gone: by its kind, never its message.
+            _log.error("an effect ended with %s", type(error).__name__)
 
     async def settled(self) -> None:
-        """Wait for all that are under way. To be cancelled here cancels none of them."""
-        while self._tasks:
+        """Wait for all that are under way now: while others write, there always are some. To be
+        cancelled here cancels none of them."""
+        if self._tasks:
             await asyncio.wait(set(self._tasks))

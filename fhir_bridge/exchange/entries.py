@@ -20,7 +20,7 @@ from fhir_bridge.exchange.find import search
 from fhir_bridge.exchange.ingest import require_scope
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.fhir import Entry, Ref, Resource, admit_tree, references, split_bundle
-from fhir_bridge.locator import Facts
+from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Requester
 
 __all__ = [
@@ -47,8 +47,8 @@ class Work:
     type: str
     id: str = ""
     number: int = 1
-    follows: Facts | None = None
-    """The facts of the version that it follows."""
+    found: Hit | None = None
+    """The version that it follows, or the match of its condition."""
     links: Sequence[Ref] = ()
     draft: Draft | None = None
     done: Written | None = None

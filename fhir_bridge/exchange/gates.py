@@ -21,6 +21,7 @@ from fhir_bridge.terms import Action, Relation, Requester
 __all__ = ["Gate", "Gates"]
 
 _KEPT_SHAPES = 512
+_KEPT_DECISIONS = 20_000
 _NEVER = 1 << 62
 _OUT_OF_SCOPE = Decision(False, ("scope",), Relation.OTHER)
 
@@ -56,6 +57,8 @@ class Gate:
         decision = self._memo.get(gid)
         if decision is None:
             decision = self.judge(self._facts(gid))
+            if len(self._memo) >= _KEPT_DECISIONS:
+                self.clear()
             self._memo[gid] = decision
             self._allowed[gid] = decision.permit
             if decision.valid_until_us is not None:
@@ -124,7 +127,9 @@ class Gates:
         """The gate for reading with scope letter ``letter`` (``r`` or ``s``)."""
         key = (requester, letter)
         gate = self._gates.get(key)
-        if gate is None:
+        if gate is not None:
+            self._gates.move_to_end(key)
+        else:
             asks = partial(self.asked, requester, Action.ACCESS)
             gate = Gate(asks, requester, letter, self._facts, self.decide)
             self._live.add(gate)
@@ -142,7 +147,9 @@ class Gates:
         """The request of ``requester``, with the directory's other names of its organisation."""
         key = (requester, action)
         asked = self._asked.get(key)
-        if asked is None:
+        if asked is not None:
+            self._asked.move_to_end(key)
+        else:
             asked = ask(requester, action, aliases=self._aliases(requester.organization))
             self._asked[key] = asked
             if len(self._asked) > _KEPT_SHAPES:
@@ -153,6 +160,12 @@ class Gates:
         """One decision, from the directives of every patient that ``facts`` names."""
         deciders: Mapping[str, Decider] = self._consents.deciders(facts.patients)
         return decide(facts, asked, deciders, self._policy, self.now_us())
+
+    def make_room(self) -> None:
+        """Forget everything where too much is held. Never between a decision and its guard: the
+        guard would tell the age of directives that nobody decided by."""
+        if self._consents.is_full:
+            self.forget_all()
 
     def changed(self, patients: tuple[str, ...]) -> None:
         """A Consent (or what gives it authority) of ``patients`` changed: decide anew."""

@@ -6,10 +6,10 @@ ours, and a client that could choose them could ask which exist.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from fhir_bridge.errors import Conflict, Forbidden, Incorrect, NotFound, Precondition
-from fhir_bridge.exchange.commit import Records, commit_drafts
+from fhir_bridge.exchange.commit import Records, Use, commit_drafts
 from fhir_bridge.exchange.contract import Receipt, RequestInfo
 from fhir_bridge.exchange.drafts import Draft, new_version, tombstone
 from fhir_bridge.exchange.match import conditional
@@ -100,7 +100,7 @@ async def update(
                 before=rooms.locator.facts(hit.group).patients,
             )
             try:
-                return await _commit(rooms, requester, request, draft, "update")
+                return await _commit(rooms, requester, request, draft, "update", hit)
             except Conflict as race:
                 await _settle_race(rooms, race, if_match)
     raise Conflict("other writes keep coming first; try again", code="version-conflict")
@@ -132,7 +132,7 @@ async def delete(
                 rooms.gates.author(requester),
             )
             try:
-                return await _commit(rooms, requester, request, draft, "delete")
+                return await _commit(rooms, requester, request, draft, "delete", hit)
             except Conflict as race:
                 await _settle_race(rooms, race, if_match)
     raise Conflict("other writes keep coming first; try again", code="version-conflict")
@@ -150,7 +150,7 @@ async def may_change(
     hit = rooms.locator.current(type_, id_)
     if hit is None or not visible(rooms, requester, hit):
         await absent(rooms, requester, request, hit, kind)
-        raise NotFound(f"there is no such {type_}")
+        raise _no_such(type_)
     facts = rooms.locator.facts(hit.group)
     if facts.author != rooms.gates.author(requester):
         await refused(rooms, requester, request, facts.patients[:1], kind, "not-author")
@@ -159,6 +159,10 @@ async def may_change(
             code="not-author",
         )
     return hit
+
+
+def _no_such(type_: str) -> NotFound:
+    return NotFound(f"there is no such {type_}")
 
 
 def require_scope(requester: Requester, type_: str, letter: str) -> None:
@@ -192,15 +196,25 @@ async def _commit(
     request: RequestInfo,
     draft: Draft,
     kind: str,
+    hit: Hit | None = None,
 ) -> Receipt:
+    """``hit``: the version that it follows, which the requester must still see."""
+
+    def decide() -> None:
+        if hit is not None and not visible(rooms, requester, hit):
+            raise _no_such(hit.type)
+        require_collect(rooms, requester, [draft])
+
     def records() -> Records:
         return written(rooms, requester, request, [draft], kind)
 
-    decide: Callable[[], None] = lambda: require_collect(rooms, requester, [draft])  # noqa: E731
     try:
-        result = await commit_drafts(rooms, [draft], decide, records)
+        result = await commit_drafts(rooms, [draft], Use(draft.governs, decide, records))
     except Forbidden as error:
         await refused(rooms, requester, request, draft.facts.patients, kind, error.code)
+        raise
+    except NotFound:
+        await absent(rooms, requester, request, hit, kind)
         raise
     return _receipt(draft, result.first_index)
 

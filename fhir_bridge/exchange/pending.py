@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from fhir_bridge.exchange.pen import Pen
+
 __all__ = ["Follower", "Pending"]
+
+_KEPT = 4096
 
 
 class Follower(Protocol):
@@ -18,10 +22,16 @@ class Follower(Protocol):
 
 
 class Pending:
-    """Writes that lie above what the locator is known to cover, by resource and by type."""
+    """Writes that lie above what the locator is known to cover, by resource and by type.
 
-    def __init__(self, follower: Follower) -> None:
+    ``covered``: the ledger size that the locator covers, looked up.
+    """
+
+    def __init__(self, follower: Follower, pen: Pen, covered: Callable[[], int]) -> None:
         self._follower = follower
+        self._pen = pen
+        self._covered = covered
+        self._sweep_at = _KEPT
         self._resources: dict[tuple[str, str], int] = {}
         self._types: dict[str, int] = {}
         self._high = 0
@@ -31,6 +41,14 @@ class Pending:
         self._resources[type_, id_] = size
         self._types[type_] = size
         self._high = max(self._high, size)
+        if len(self._resources) >= self._sweep_at:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Forget what the locator shows: where much is written, all of it never is at once."""
+        covered = self._covered()
+        self._resources = {key: size for key, size in self._resources.items() if size > covered}
+        self._sweep_at = max(_KEPT, 2 * len(self._resources))
 
     @property
     def high(self) -> int:
@@ -39,12 +57,12 @@ class Pending:
 
     async def settle(self, type_: str, id_: str) -> None:
         """Wait until the locator shows every write of this process to one resource."""
-        if self._resources:
+        if self._resources or self._pen.broken:
             await self._reached(self._resources.get((type_, id_), 0))
 
     async def settle_types(self, types: Iterable[str]) -> None:
         """Wait until the locator shows every write of this process to these types."""
-        if self._types:
+        if self._types or self._pen.broken:
             await self._reached(max((self._types.get(t, 0) for t in types), default=0))
 
     async def settle_all(self) -> None:
@@ -52,6 +70,9 @@ class Pending:
         await self._reached(self._high)
 
     async def _reached(self, size: int) -> None:
+        if self._pen.broken:
+            # A write whose answer was lost may be there, a revocation among them.
+            await self._pen.whole()
         if size > self._follower.known:
             await self._follower.reached(size)
         if self._types and self._high <= self._follower.known:

@@ -50,8 +50,9 @@ async def proof(
     if hit.deleted:
         await absent(rooms, requester, request, hit, "proof")
         raise Gone(f"this {type_} was deleted")
-    await release(rooms, requester, request, gate, [hit], "proof")
     checkpoint = await _covering(rooms, hit)
+    # After the wait: a consent that moved meanwhile has its say, and nothing is awaited behind.
+    await release(rooms, requester, request, gate, [hit], "proof")
     row = rooms.reader.row(hit.index)
     dek = rooms.sealer.dek_of(row.leaf, row.box, row.hint)
     return prove(rooms.reader, hit.index, dek, checkpoint).decode()

@@ -21,6 +21,7 @@ from fhir_bridge.locator import Locator
 __all__ = ["body_loader", "chain_finder", "directives_loader", "facts_reader", "opened"]
 
 _LOOK_BACK = 256
+_KEPT_FACTS = 65_536
 
 
 def opened(reader: Reader, opener: Opener, index: int) -> tuple[Header, bytes]:
@@ -37,7 +38,7 @@ def body_loader(reader: Reader, opener: Opener) -> Callable[[int], bytes]:
 
 
 def facts_reader(locator: Callable[[], Locator]) -> Callable[[int], Facts]:
-    """Consent facts by group, remembered."""
+    """Consent facts by group, remembered while memory allows."""
     known: dict[tuple[str, int], Facts] = {}
 
     def facts(group: int) -> Facts:
@@ -45,6 +46,8 @@ def facts_reader(locator: Callable[[], Locator]) -> Callable[[int], Facts]:
         key = (view.generation, group)
         found = known.get(key)
         if found is None:
+            if len(known) >= _KEPT_FACTS:
+                known.clear()
             found = known[key] = consent_facts(view.facts(group))
         return found
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fhir_bridge.audit import DENIED, Entity, record
 from fhir_bridge.consent import LEGAL_BASIS, Decision
-from fhir_bridge.exchange.commit import record_use
+from fhir_bridge.exchange.commit import Use, record_use
 from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.drafts import Draft
 from fhir_bridge.exchange.rooms import Rooms
@@ -137,4 +137,4 @@ async def refused(
             for patient in patients or ("",)
         ]
 
-    await record_use(rooms, (), lambda: None, records)
+    await record_use(rooms, Use((), lambda: None, records))

@@ -12,6 +12,7 @@ from fhir_bridge.errors import BridgeError, Incorrect, Issue
 from fhir_bridge.exchange.match import matches
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.fhir import RESOURCE_TYPES, Ref, Resource, references
+from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Requester
 
 __all__ = ["References", "local_links"]
@@ -39,6 +40,8 @@ class References:
         self._named: dict[str, str] = {}
         self._conditions: dict[str, str | None] = {}
         self._unresolved: list[Issue] = []
+        self.matched: list[Hit] = []
+        """What conditions found, each once."""
 
     def name(self, full_url: str, local: str) -> None:
         """``full_url`` of an entry stands for the resource ``local`` (``Type/id``)."""
@@ -87,6 +90,7 @@ class References:
             except BridgeError as error:
                 raise Incorrect(error.message, code=error.code, where=where) from error
             self._conditions[key] = f"{type_}/{hits[0].id}" if len(hits) == 1 else None
+            self.matched += hits if len(hits) == 1 else ()
         found = self._conditions[key]
         if found is None:
             parameters = ",".join(part.partition("=")[0][:40] for part in query.split("&"))

@@ -7,13 +7,15 @@ does not resolve is named by its place, all of it at once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from fhir_bridge.errors import BridgeError, Conflict, Forbidden, Incorrect, NotFound
 from fhir_bridge.exchange.answer import Written, response_bundle
-from fhir_bridge.exchange.commit import Records, commit_drafts
+from fhir_bridge.exchange.commit import Records, Use, commit_drafts, record_use
 from fhir_bridge.exchange.contract import Answer, RequestInfo
+from fhir_bridge.exchange.disclose import patients_of
 from fhir_bridge.exchange.drafts import Draft, new_version, tombstone
 from fhir_bridge.exchange.entries import (
     Work,
@@ -26,9 +28,11 @@ from fhir_bridge.exchange.entries import (
 )
 from fhir_bridge.exchange.ingest import check_match, may_change, require_collect
 from fhir_bridge.exchange.match import conditional
-from fhir_bridge.exchange.records import refused, written
+from fhir_bridge.exchange.records import refused, released, written
 from fhir_bridge.exchange.resolve import References
 from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.visible import visible
+from fhir_bridge.locator import Hit
 from fhir_bridge.terms import OPERATOR_ROLE, Requester
 
 __all__ = ["transaction"]
@@ -36,12 +40,15 @@ __all__ = ["transaction"]
 _RACES = 5
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """A whole transaction, resolved and drafted."""
 
-    works: list[Work]
-    drafts: list[Draft] = field(default_factory=list)
+    drafts: Sequence[Draft]
+    followed: Sequence[Hit]
+    """Versions that the drafts follow: the requester sees and wrote them."""
+    told: Sequence[Hit]
+    """What conditions matched: the answer, or a reference, tells of it."""
 
 
 async def transaction(
@@ -101,23 +108,27 @@ async def _plan(
         for w in works
     ]
     resolver.check()
-    plan = _Plan(works)
     author = rooms.gates.author(requester)
     for work, names in zip(works, mapped, strict=True):
-        if work.done is not None or work.entry.method == "GET":
-            continue
-        work.draft = _draft(rooms, work, author, names)
-        plan.drafts.append(work.draft)
-    return plan
+        if work.done is None and work.entry.method != "GET":
+            work.draft = _draft(rooms, work, author, names)
+    found = [(work.found, work.entry.method) for work in works if work.found is not None]
+    matched = [hit for hit, method in found if method == "POST"] + resolver.matched
+    return _Plan(
+        [work.draft for work in works if work.draft is not None],
+        [hit for hit, method in found if method != "POST"],
+        list({hit.index: hit for hit in matched}.values()),
+    )
 
 
 async def _identify(rooms: Rooms, requester: Requester, request: RequestInfo, work: Work) -> None:
     """Give the entry its resource: a new id, an existing match, or the version to follow."""
+    work.found = work.done = work.draft = None
     if work.entry.method == "POST":
-        work.id = work.id or rooms.clock.new_id()
-        work.done = None
-        if work.entry.if_none_exist:
-            hit = await conditional(rooms, requester, request, work.type, work.entry.if_none_exist)
+        work.id = rooms.clock.new_id()
+        condition = work.entry.if_none_exist
+        if condition:
+            work.found = hit = await conditional(rooms, requester, request, work.type, condition)
             if hit is not None:
                 work.id = hit.id
                 work.done = written_line(hit.type, hit.id, hit.version_id, hit.updated_us)
@@ -132,30 +143,32 @@ async def _identify(rooms: Rooms, requester: Requester, request: RequestInfo, wo
             raise
         check_match(hit, version_of(work.entry))
         work.number = hit.number + 1
-        work.follows = rooms.locator.facts(hit.group)
+        work.found = hit
         if work.entry.method == "DELETE" and hit.deleted:
             work.done = deleted_line(hit.version_id)
 
 
 def _once(works: list[Work]) -> None:
-    """R4: no resource more than once in a transaction."""
+    """R4: no resource more than once in a transaction; equal conditions mean the same one."""
     seen: set[tuple[str, str]] = set()
     for work in works:
         if work.entry.method == "GET" or work.done is not None:
             continue
-        if (work.type, work.id) in seen:
+        names = [work.id] + ([f"?{work.entry.if_none_exist}"] if work.entry.if_none_exist else [])
+        if any((work.type, name) in seen for name in names):
             raise Incorrect(
                 "a resource stands in the transaction twice",
                 code="duplicate",
                 where=f"Bundle.entry[{work.place}]",
             )
-        seen.add((work.type, work.id))
+        seen.update((work.type, name) for name in names)
 
 
 def _draft(rooms: Rooms, work: Work, author: str, names: dict[str, str]) -> Draft:
+    group = rooms.locator.facts(work.found.group) if work.found is not None else None
     if work.resource is None:
-        assert work.follows is not None  # `_identify` found what is deleted
-        return tombstone(rooms.clock, work.type, work.id, work.number, work.follows, author)
+        assert group is not None  # `_identify` found what is deleted
+        return tombstone(rooms.clock, work.type, work.id, work.number, group, author)
     return new_version(
         rooms.clock,
         work.resource.tree,
@@ -164,29 +177,43 @@ def _draft(rooms: Rooms, work: Work, author: str, names: dict[str, str]) -> Draf
         number=work.number,
         author=author,
         references=names,
-        before=work.follows.patients if work.follows else (),
+        before=group.patients if group is not None else (),
     )
 
 
 async def _commit(rooms: Rooms, requester: Requester, request: RequestInfo, plan: _Plan) -> int:
-    if not plan.drafts:
-        return rooms.reader.size()
-
-    def records() -> Records:
-        return written(rooms, requester, request, plan.drafts, "transaction")
+    """All of it in one append, what conditions told included; the ledger size with it."""
+    gate = rooms.gates.reading(requester, "s")
 
     def decide() -> None:
+        if not (
+            all(visible(rooms, requester, hit) for hit in plan.followed)
+            and all(gate(hit.group) for hit in plan.told)
+        ):
+            raise Conflict("a consent changed; what was found is looked for again")
         require_collect(rooms, requester, plan.drafts)
 
+    def records() -> Records:
+        found: list[tuple[str, bytes]] = []
+        if plan.drafts:
+            found += written(rooms, requester, request, plan.drafts, "transaction")
+        if plan.told:
+            decisions = {hit.group: gate.decision(hit.group) for hit in plan.told}
+            found += released(rooms, requester, request, plan.told, decisions, "search")
+        return found
+
+    patients = {p for draft in plan.drafts for p in draft.governs}
+    patients.update(patients_of(rooms, [*plan.followed, *plan.told]))
+    use = Use(sorted(patients), decide, records)
+    if not plan.drafts:
+        return (await record_use(rooms, use)).size if plan.told else rooms.reader.size()
     try:
-        result = await commit_drafts(
-            rooms, plan.drafts, decide, records, later=OPERATOR_ROLE in requester.roles
-        )
+        later = OPERATOR_ROLE in requester.roles
+        return (await commit_drafts(rooms, plan.drafts, use, later=later)).size
     except Forbidden as error:
-        patients = sorted({p for d in plan.drafts for p in d.facts.patients})
-        await refused(rooms, requester, request, patients, "transaction", error.code)
+        named = sorted({p for draft in plan.drafts for p in draft.facts.patients})
+        await refused(rooms, requester, request, named, "transaction", error.code)
         raise
-    return result.size
 
 
 async def _line(

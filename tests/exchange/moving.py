@@ -2,16 +2,59 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fhir_bridge.assembly.bundles import BundleClient, serve_bundles
+from fhir_bridge.ledger import Append, Appended, Refused
 from tests.exchange.world import CLINIC, HOSPITAL, Tree, World, consent, observation, tree_of
 
-__all__ = ["permitted", "put_of", "served", "total"]
+__all__ = [
+    "Step",
+    "around_the_next_append",
+    "nothing",
+    "permitted",
+    "put_of",
+    "served",
+    "total",
+    "until",
+]
+
+Step = Callable[[], Awaitable[None]]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until ``holds()``, ten seconds at most."""
+    for _ in range(10_000):
+        if holds():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it does not come about")
+
+
+async def nothing() -> None:
+    pass
+
+
+def around_the_next_append(world: World, before: Step = nothing, after: Step = nothing) -> None:
+    """Run ``before`` when the next append is on its way, ``after`` once it is durable."""
+    pen = world.rooms.pen
+    real, calls = pen._append, list[int]()
+
+    async def append(append: Append) -> Appended | Refused:
+        calls.append(1)
+        if len(calls) == 1:
+            await before()
+        result = await real(append)
+        if len(calls) == 1:
+            await after()
+        return result
+
+    pen._append = append
 
 
 async def permitted(world: World) -> tuple[str, str, str]:

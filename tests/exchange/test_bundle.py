@@ -9,7 +9,16 @@ import pytest
 
 from fhir_bridge.errors import BridgeError, Forbidden, Incorrect, NotFound, Precondition
 from fhir_bridge.exchange import carry_out
-from tests.exchange.world import BASE, CLINIC, HOSPITAL, World, observation, speaks_for, tree_of
+from tests.exchange.world import (
+    BASE,
+    CLINIC,
+    HOSPITAL,
+    World,
+    consent,
+    observation,
+    speaks_for,
+    tree_of,
+)
 
 URN = "urn:uuid:5f0f6b0a-6d0e-4c5a-9a51-0d2b6a7c10"
 
@@ -120,6 +129,32 @@ async def test_a_condition_does_not_see_what_is_hidden(world: World) -> None:
     with pytest.raises(Incorrect) as absent:
         await world.transaction(CLINIC, entry("POST", "Observation", lab(reference[:-1] + "8")))
     assert world.rooms.tell(hidden.value) == world.rooms.tell(absent.value)
+
+
+async def test_what_a_condition_found_is_on_the_ledger_before_it_is_told(world: World) -> None:
+    mrn = "identifier=http://mrn|7"
+    patient = await world.patient(identifier=[{"system": "http://mrn", "value": "7"}])
+    await world.create(HOSPITAL, consent(patient))
+    create = entry("POST", "Patient", {"resourceType": "Patient"}, ifNoneExist=mrn)
+    refer = entry("POST", "Observation", lab(f"Patient?{mrn}"))
+    for entries, written in (([create], 0), ([refer], 1), ([create, refer], 1)):
+        marks, records = world.marks(), await world.account(patient)
+        await world.transaction(CLINIC, *entries)
+        assert world.marks()[0] == marks[0] + written
+        new = (await world.account(patient))[len(records) :]
+        told = [record for record in new if record.kind == "search"]
+        assert [(e.type, e.id) for record in told for e in record.ents] == [("Patient", patient)]
+        assert all(record.org == CLINIC.organization for record in told)
+
+
+async def test_two_entries_under_one_condition_are_one_too_many(world: World) -> None:
+    same = entry("POST", "Location", {"resourceType": "Location"},
+                 ifNoneExist="identifier=http://mrn|7")  # fmt: skip
+    before = world.marks()
+    with pytest.raises(Incorrect) as caught:
+        await world.transaction(HOSPITAL, same, same)
+    assert caught.value.code == "duplicate"
+    assert world.marks()[0] == before[0]
 
 
 async def test_if_none_exist_inside_gives_the_existing_resource_to_the_others(

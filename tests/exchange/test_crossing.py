@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fhir_bridge.errors import BridgeError, NotFound, Unavailable
-from fhir_bridge.ledger import Append, Appended, Refused
-from tests.exchange.moving import permitted, put_of, served, total
+from tests.exchange.moving import around_the_next_append, nothing, permitted, put_of, served, total
 from tests.exchange.world import BASE, CLINIC, HOSPITAL, World, consent
-
-Step = Callable[[], Awaitable[None]]
-
-
-async def _nothing() -> None:
-    pass
-
-
-def _around_the_next_append(world: World, before: Step = _nothing, after: Step = _nothing) -> None:
-    pen = world.rooms.pen
-    real, calls = pen._append, list[int]()
-
-    async def append(what: Append) -> Appended | Refused:
-        calls.append(1)
-        if len(calls) == 1:
-            await before()
-        result = await real(what)
-        if len(calls) == 1:
-            await after()
-        return result
-
-    pen._append = append
 
 
 def _forget_all(world: World) -> None:
@@ -50,7 +27,7 @@ def _rename(world: World) -> None:
     world.rooms.gates.forget_names()
 
 
-@pytest.mark.parametrize("lose", [_nothing, _forget_all, _crowd_out, _rename])
+@pytest.mark.parametrize("lose", [nothing, _forget_all, _crowd_out, _rename])
 async def test_a_read_under_way_does_not_survive_a_revocation(
     world: World, beside: World, lose: Callable[..., object]
 ) -> None:
@@ -59,10 +36,10 @@ async def test_a_read_under_way_does_not_survive_a_revocation(
 
     async def before() -> None:
         await world.update(HOSPITAL, made, consent(second))
-        if lose is not _nothing:
+        if lose is not nothing:
             lose(beside)
 
-    _around_the_next_append(beside, before)
+    around_the_next_append(beside, before)
     with pytest.raises(NotFound):
         await beside.read(CLINIC, "Patient", first)
 
@@ -80,7 +57,7 @@ async def test_a_revocation_whose_request_is_cut_off_while_it_is_appended(world:
         durable.set()
         await answered.wait()
 
-    _around_the_next_append(world, after=after)
+    around_the_next_append(world, after=after)
     request = asyncio.create_task(world.update(HOSPITAL, made, consent(second)))
     await durable.wait()
     request.cancel()
@@ -97,7 +74,7 @@ async def test_a_revocation_whose_answer_is_lost(world: World) -> None:
     async def after() -> None:
         raise Unavailable("lost", code="sequencer-gone")
 
-    _around_the_next_append(world, after=after)
+    around_the_next_append(world, after=after)
     with pytest.raises(Unavailable):
         await world.update(HOSPITAL, made, consent(second))
     await _settled(world)
@@ -117,7 +94,7 @@ async def test_a_large_bundle_whose_request_is_cut_off_is_heard_of(
     async with served(beside, world, tmp_path) as client:
         greeting = put_of("Patient", second, {})
         await client.run("transaction", HOSPITAL, world.request(), greeting, BASE)
-        _around_the_next_append(beside, before)
+        around_the_next_append(beside, before)
         body = put_of("Consent", made, consent(second))
         request = asyncio.create_task(
             client.run("transaction", HOSPITAL, world.request(), body, BASE)

@@ -12,6 +12,7 @@ from fhir_bridge.assembly.identity import operator
 from fhir_bridge.errors import Incorrect, Unavailable
 from fhir_bridge.exchange import Operated
 from fhir_bridge.exchange.pending import Follower
+from fhir_bridge.ledger import Append, Appended, Refused
 from tests.exchange.world import (
     BASE,
     CLINIC,
@@ -87,6 +88,31 @@ async def test_a_last_one_that_is_cancelled_leaves_the_effects_of_the_others(wor
     await world.rooms.effects.settled()
     assert held.done()
     assert operated.is_idle
+
+
+async def test_one_does_not_wait_for_what_others_write_in_the_meantime(world: World) -> None:
+    operated, who = Operated(world.rooms), operator("Organization/hospital")
+    stop = asyncio.Event()
+    real = world.rooms.pen._append
+
+    async def slow(append: Append) -> Appended | Refused:
+        await asyncio.sleep(0.005)
+        return await real(append)
+
+    world.rooms.pen._append = slow
+
+    async def client() -> None:
+        while not stop.is_set():
+            await world.patient()
+
+    others = [asyncio.create_task(client()) for _ in range(4)]
+    await asyncio.sleep(0.05)
+    try:
+        async with asyncio.timeout(10):
+            await operated.run("transaction", who, world.request(), _chart(1), BASE)
+    finally:
+        stop.set()
+        await asyncio.gather(*others)
 
 
 class _Flaky:

@@ -57,6 +57,7 @@ __all__ = [
 ]
 
 RECENT = 65_536
+MOST_CELLS = 65_536
 WRITER_KINDS = frozenset({"genesis", "void", "audit"})
 """Only the sequencer itself writes these."""
 
@@ -105,12 +106,24 @@ class State:
         self.chains: dict[bytes, Chain] = {}
         self.claims = Claims()
         self.cells: dict[bytes, int] = {}
+        self.floor = 0
+        """A cell that is not in memory was last bumped at this size at the latest."""
         self._recent: dict[bytes, Appended | Refused] = {}
         self._older: dict[bytes, Appended | Refused] = {}
 
     def outcome_of(self, first_entry: bytes) -> Appended | Refused | None:
         """What became of an append whose first entry has this id, if it is remembered."""
         return self._recent.get(first_entry) or self._older.get(first_entry)
+
+    def bump(self, cells: dict[bytes, int]) -> None:
+        """Take these cells; of too many, the half that was bumped first goes below the floor."""
+        self.cells.update(cells)
+        if len(self.cells) > MOST_CELLS:
+            order = sorted(self.cells, key=self.cells.__getitem__)
+            old = order[: len(order) // 2]
+            self.floor = self.cells[old[-1]]
+            for cell in old:
+                del self.cells[cell]
 
     def remember(self, outcomes: dict[bytes, Appended | Refused]) -> None:
         """Keep the outcomes of the last 65,536 appends at least, of twice that at most."""
@@ -201,7 +214,7 @@ class Turn:
         state.authors.update(self.authors)
         state.chains.update(self.chains)
         state.claims.add(self.claims)
-        state.cells.update(self._cells)
+        state.bump(self._cells)
         state.sequencer = self._sequencer
         state.remember(self._outcomes)
 
@@ -229,7 +242,7 @@ class Turn:
     def _cell(self, cell: bytes) -> int:
         if cell in self._cells:
             return self._cells[cell]
-        return self._state.cells.get(cell, 0)
+        return self._state.cells.get(cell, self._state.floor)
 
     def _check_guards(self, append: Append) -> None:
         for position, (cell, expected) in enumerate(append.guards):

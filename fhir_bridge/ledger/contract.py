@@ -60,7 +60,8 @@ class Append(Struct, frozen=True, array_like=True, tag=1):
     audits: tuple[AuditRow, ...] = ()
     guards: tuple[tuple[bytes, int], ...] = ()
     """``(cell[16], size)``: refused as ``stale-guard`` when the cell was bumped by an append that
-    a reader of the first ``size`` entries has not seen."""
+    a reader of the first ``size`` entries has not seen, or may have been: of 65,536 cells the
+    half that was bumped longest ago is told by one size."""
     bumps: tuple[bytes, ...] = ()
     """Cells that take the size of the log after this append; all are 0 when a sequencer starts,
     and its workers start with it."""
@@ -88,7 +89,8 @@ class Refused(Struct, frozen=True, array_like=True, tag=2, gc=False):
 
 
 class Failed(Struct, frozen=True, array_like=True, tag=3, gc=False):
-    """Nothing of it is on the log: it could not be written."""
+    """No entry of it is on the log: it could not be written. Of an erasure the receipt may be
+    there; what it names may not be erased yet."""
 
     code: str
     message: str
@@ -138,8 +140,8 @@ class Ledger(Protocol):
 
     @property
     def failures(self) -> int:
-        """How many appends of this process failed (`append` raised), with or without a waiter:
-        what was sealed behind one of them would continue over a gap."""
+        """Moves whenever something that this process asked for failed, with or without a waiter:
+        what was sealed behind it would continue over a gap."""
 
     async def settle(self) -> None:
         """On return nothing that this process asked for before can come about any more: it is
@@ -150,8 +152,8 @@ class Ledger(Protocol):
 
         Sending the same entries again is safe: the first outcome is given back, for the last
         65,536 entries at least. Raises Unavailable when it could not be written (nothing of it
-        is on the log) or when the sequencer is gone (it may be on the log: ask again with the
-        same entries), Busy when too much waits.
+        is on the log) or when the sequencer is gone (it may be on the log: `settle` first), Busy
+        when too much waits, TooLarge when no frame takes it.
         """
 
     async def erase(self, append: Append, indexes: tuple[int, ...]) -> Appended | Refused:

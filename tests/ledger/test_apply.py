@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fhir_bridge.fbe1 import control_body, parse_control
-from fhir_bridge.ledger import Append, Appended, AuditRow, Entry, Reader, Refused, Writer
+from fhir_bridge.ledger import Append, Appended, AuditRow, Entry, Reader, Refused, Writer, apply
 from tests.ledger.authors import MEMBER, ORIGIN, Author, writer
 
 CELL = b"c" * 16
@@ -152,6 +152,28 @@ def test_a_guard_holds_until_its_cell_is_bumped_behind_what_was_read(log: Writer
     assert isinstance(stale, Refused)
     assert (stale.code, stale.position) == ("stale-guard", 1)
     assert isinstance(_one(log, Append(guards=((CELL, seen + 1),), audits=row)), Appended)
+
+
+def test_of_too_many_cells_the_oldest_are_told_by_one_size(
+    log: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply, "MOST_CELLS", 4)
+    a, row = Author().joined(log), (AuditRow(b"a"),)
+    cells = [b"%016d" % n for n in range(5)]
+    sizes = []
+    for cell in cells:
+        assert isinstance(_one(log, Append((a.entry(),), bumps=(cell,))), Appended)
+        sizes.append(log.head().size)
+    assert len(log._state.cells) == 3
+
+    def stale(cell: bytes, seen: int) -> bool:
+        return isinstance(_one(log, Append(guards=((cell, seen),), audits=row)), Refused)
+
+    assert stale(cells[0], sizes[0]), "it may have been bumped up to the floor"
+    assert stale(b"never".ljust(16), sizes[1] - 1), "nor is that known of a cell never seen"
+    assert not stale(cells[0], sizes[1])
+    assert stale(cells[4], sizes[4] - 1)
+    assert not stale(cells[3], sizes[3])
 
 
 def test_of_two_with_the_same_guard_in_one_commit_the_first_wins(log: Writer) -> None:

@@ -110,7 +110,7 @@ def test_the_socket_is_private_and_goes_with_its_process(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "data",
     [
-        struct.pack(">I", (64 << 20) + 1),
+        struct.pack(">I", wire.MAX_FRAME_BYTES + 1),
         struct.pack(">I", 3) + b"\xff\xff\xff",
         struct.pack(">I", 1) + b"\xc0",
         wire.encode_frame([wire.Done()]),
@@ -141,7 +141,7 @@ def test_frames_cut_at_any_byte_are_put_together_again() -> None:
 
 def test_an_append_larger_than_a_frame_is_refused_before_it_is_sent() -> None:
     with pytest.raises(TooLarge):
-        wire.encode_frame([Append(audits=(AuditRow(bytes((64 << 20) + 1)),))])
+        wire.encode_frame([Append(audits=(AuditRow(bytes((256 << 20) + 1)),))])
 
 
 def test_a_group_holds_at_most_256_items_or_a_megabyte_and_commands_go_alone() -> None:
@@ -323,15 +323,48 @@ async def test_closing_waits_for_what_is_under_way(served: Served) -> None:
     assert [type(outcome) for outcome in await asyncio.gather(*sent)] == [Appended] * 10
 
 
-async def test_an_oversized_append_fails_alone_at_its_sender(
+async def test_an_oversized_append_takes_with_it_only_what_was_sealed_behind_it(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wire, "MAX_FRAME_BYTES", 1000)
     client = SequencerClient(served.path)
-    with pytest.raises(TooLarge):
-        await client.append(Append(audits=(AuditRow(bytes(2000)),)))
+    large = Append(audits=(AuditRow(bytes(2000)),))
+    sent = [asyncio.ensure_future(client.append(one)) for one in (ROW, large, ROW)]
+    await asyncio.wait(sent)
+    assert isinstance(sent[0].result(), Appended)
+    assert isinstance(sent[1].exception(), TooLarge)
+    assert isinstance(sent[2].exception(), Unavailable)
+    assert client.failures == 1
     assert isinstance(await client.append(ROW), Appended)
     await client.close()
+
+
+async def test_a_request_made_as_the_last_answer_comes_is_watched_too(tmp_path: Path) -> None:
+    frames, heard = wire.Frames(), list[object]()
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            for payload in frames.feed(data):
+                heard.extend(wire.decode_requests(payload))
+                if len(heard) == 1:
+                    writer.write(wire.encode_frame([wire.Done()]))
+        writer.close()
+
+    server = await asyncio.start_unix_server(once, tmp_path / "s")
+    client = SequencerClient(tmp_path / "s", limit_s=0.3)
+    answered, second = client._answered, list[asyncio.Future[wire.Answer]]()
+
+    def ask_first(answers: list[wire.Answer]) -> None:
+        second.append(client._ask(wire.Settle("")))
+        answered(answers)
+
+    client._answered = ask_first  # type: ignore[method-assign]
+    await client.settle()
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(second[0], 3)
+    await client.close()
+    server.close()
+    await server.wait_closed()
 
 
 def test_a_peer_that_does_not_read_its_answers_is_dropped(
@@ -446,6 +479,19 @@ def test_what_a_writer_sent_over_an_earlier_connection_goes_with_it(
         other.sendall(wire.encode_frame([ROW]))
         assert other.recv(100)
     assert served.log.head().size == 3  # genesis, its author key, and the row's batch
+
+
+def test_a_connection_that_was_given_up_cannot_end_the_later_one(served: Served) -> None:
+    late, done = wire.encode_frame([wire.Settle("worker", 1)]), wire.encode_frame([wire.Done()])
+    with _raw(served.path) as before, _raw(served.path) as now:
+        now.sendall(wire.encode_frame([wire.Settle("worker", 2)]))
+        assert now.recv(100) == done
+        # Read only now, as when too much waited.
+        before.sendall(late + wire.encode_frame([ROW]))
+        assert before.recv(100) == b""
+        now.sendall(late)
+        assert now.recv(100) == done
+    assert served.log.head().size == 2
 
 
 async def test_settling_waits_for_what_was_asked_before(served: Served) -> None:

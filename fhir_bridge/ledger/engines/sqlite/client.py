@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,7 @@ class SequencerClient(Pipe):
         self._writer = writer
         self._limit_s = limit_s
         self._link: _Link | None = None
+        self._connection = 0
         self._unsent: list[tuple[Request, asyncio.Future[Answer]]] = []
         self._futures: deque[asyncio.Future[Answer]] = deque()
         self._connecting: asyncio.Task[None] | None = None
@@ -71,25 +73,22 @@ class SequencerClient(Pipe):
 
     def _send(self, unsent: list[tuple[Request, asyncio.Future[Answer]]]) -> None:
         """Send as one frame, or as several where one would be too large."""
-        if not unsent or self._link is None:
-            self.failures += bool(unsent)
-            _fail([future for _, future in unsent], _gone())
+        while unsent and self._link is not None:
+            count, frame = _first_frame(unsent)
+            if not count:
+                break
+            self._futures.extend(future for _, future in unsent[:count])
+            self._link.write(frame)
+            unsent = unsent[count:]
+        if not unsent:
             return
-        try:
-            frame = encode_frame([request for request, _ in unsent])
-        except TooLarge as error:
-            if len(unsent) > 1:
-                half = len(unsent) // 2
-                self._send(unsent[:half])
-                self._send(unsent[half:])
-                return
-            # What is submitted behind it would continue over a gap: it goes down with it.
-            self.failures += 1
-            _fail([unsent[0][1]], error)
-            self._end(_gone())
-            return
-        self._futures.extend(future for _, future in unsent)
-        self._link.write(frame)
+        # What was sealed behind the one that does not go would continue over a gap.
+        self.failures += 1
+        if self._link is not None:
+            _fail(
+                [unsent[0][1]], TooLarge("more in one append than can be sent", code="frame-bytes")
+            )
+        _fail([future for _, future in unsent], _gone())
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -102,7 +101,8 @@ class SequencerClient(Pipe):
                 self._link = link
                 if self._writer:
                     # Before all else: what was sent over a lost connection must not follow it.
-                    self._unsent.insert(0, (Settle(self._writer), loop.create_future()))
+                    self._connection = time.monotonic_ns()
+                    self._unsent.insert(0, (self._settle(), loop.create_future()))
         except (OSError, TimeoutError):
             self._end(_gone())
         finally:
@@ -122,7 +122,7 @@ class SequencerClient(Pipe):
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
-        if self._futures:
+        if self._futures or self._unsent:
             loop = asyncio.get_running_loop()
             self._watch = loop.call_later(self._limit_s, self._overdue)
 
@@ -147,7 +147,10 @@ class SequencerClient(Pipe):
 
     async def settle(self) -> None:
         """See `Ledger.settle`."""
-        await self._done(Settle(self._writer))
+        await self._done(self._settle())
+
+    def _settle(self) -> Settle:
+        return Settle(self._writer, self._connection)
 
     async def close(self) -> None:
         """Wait for what is under way, then let go of the connection."""
@@ -207,6 +210,17 @@ class _Link(asyncio.Protocol):
         if transport is not None:
             transport.abort()
             self._ended(error)
+
+
+def _first_frame(unsent: list[tuple[Request, asyncio.Future[Answer]]]) -> tuple[int, bytes]:
+    """How many of ``unsent`` go in one frame, and the frame; 0 when the first is too large."""
+    count = len(unsent)
+    while count:
+        try:
+            return count, encode_frame([request for request, _ in unsent[:count]])
+        except TooLarge:
+            count //= 2
+    return 0, b""
 
 
 def _fail(futures: list[asyncio.Future[Answer]], error: BridgeError) -> None:

@@ -72,6 +72,8 @@ class Sequencer:
         self._queue: deque[tuple[_Peer, Request]] = deque()
         self._peers: set[_Peer] = set()
         self._holding: deque[_Peer] = deque()
+        self._latest: dict[str, int] = {}
+        """The newest connection of each writer."""
         self._selector = selectors.DefaultSelector()
         self._server = _listening(path)
         self._selector.register(self._server, selectors.EVENT_READ)
@@ -169,19 +171,24 @@ class Sequencer:
             for payload in peer.frames.feed(data):
                 for request in decode_requests(payload):
                     if isinstance(request, Settle) and request.writer:
-                        self._displace(peer, request.writer)
+                        self._displace(peer, request)
                     self._line_up(peer, request)
         except BlockingIOError:
             return
         except (OSError, Corrupt):
             self._drop(peer)
 
-    def _displace(self, peer: _Peer, writer: str) -> None:
+    def _displace(self, peer: _Peer, settle: Settle) -> None:
         """One connection for a writer: what it sent over others goes with them, unread or not."""
-        peer.writer = writer
+        if peer.writer == settle.writer:
+            return
+        if settle.connection < self._latest.get(settle.writer, 0):
+            raise Corrupt("this connection was given up for a later one", code="displaced")
+        self._latest[settle.writer] = settle.connection
+        peer.writer = settle.writer
 
         def is_before(other: _Peer) -> bool:
-            return other.writer == writer and other is not peer
+            return other.writer == peer.writer and other is not peer
 
         for other in list(self._peers):
             if is_before(other):

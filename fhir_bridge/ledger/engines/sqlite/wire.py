@@ -31,7 +31,8 @@ __all__ = [
     "encode_frame",
 ]
 
-MAX_FRAME_BYTES = 64 << 20
+MAX_FRAME_BYTES = 256 << 20
+"""Twice the largest Bundle, as bodies are padded to a power of two, and its audit records."""
 _LENGTH = struct.Struct(">I")
 
 
@@ -53,9 +54,13 @@ class Rebox(Struct, frozen=True, array_like=True, tag=4):
 
 
 class Settle(Struct, frozen=True, array_like=True, tag=5):
-    """Answered behind all before; what ``writer`` sent over other connections is thrown away."""
+    """Answered behind all before; what ``writer`` sent over earlier connections is thrown away.
+
+    ``connection`` grows with each of them: nanoseconds since the machine started.
+    """
 
     writer: str
+    connection: int = 0
 
 
 class Signed(Struct, frozen=True, array_like=True, tag=4, gc=False):
@@ -77,10 +82,10 @@ _answers = msgspec.msgpack.Decoder(list[Appended | Refused | Failed | Signed | D
 
 
 def encode_frame(items: Sequence[Request] | Sequence[Answer]) -> bytes:
-    """One frame. TooLarge (``frame-bytes``) over 64 MiB."""
+    """One frame. TooLarge (``frame-bytes``) over 256 MiB."""
     payload = _encoder.encode(items)
     if len(payload) > MAX_FRAME_BYTES:
-        raise TooLarge("more than 64 MiB in one append", code="frame-bytes")
+        raise TooLarge("more than 256 MiB in one append", code="frame-bytes")
     return _LENGTH.pack(len(payload)) + payload
 
 

@@ -61,6 +61,7 @@ def build_rooms(
         consents,
         facts_reader(view),
         Directory(view, bodies.get, settings.node.member).aliases,
+        lambda: locator.upto()[0],
     )
     changes = Changes.of(clock)
     trail = Trail(role, sealer, chain_finder(role, view, reader, sealer, store))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +121,9 @@ class BundleClient:
         self._heard = told.serial if unknown else max(self._heard, told.serial)
         effect = self._hear(told.changes, told.size)
         if told.settled:
-            # First the locator: unlike an effect it gives up when nobody answers.
-            with suppress(BridgeError) if told.category else nullcontext():
+            # First the locator: unlike an effect it gives up when nobody answers. What is durable
+            # by now must not look as if it were not.
+            with suppress(BridgeError):
                 await rooms.follower.reached(told.size)
                 await asyncio.shield(effect)
         return told
@@ -158,7 +159,10 @@ async def serve_bundles(rooms: Rooms, listening: socket.socket) -> asyncio.Serve
             try:
                 ask = msgspec.msgpack.decode(await _receive(reader), type=_Ask)
                 told = await _work(rooms, operated, ask)
-                told.changes = rooms.changes.since(ask.heard)
+                with suppress(Unavailable):
+                    # What became of a lost append may be a change of consents.
+                    await rooms.pen.whole()
+                told.changes = None if rooms.pen.broken else rooms.changes.since(ask.heard)
                 told.serial, told.size = rooms.changes.serial, rooms.pending.high
                 await _send(writer, told)
             finally:
@@ -176,7 +180,8 @@ async def _work(rooms: Rooms, operated: Operated, ask: _Ask) -> _Told:
             done = await operated.run(ask.kind, who, request, ask.raw, ask.base_url)
             return _Told(done.raw, done.index, settled=operated.is_idle)
         done = await carry_out(rooms, ask.kind, who, request, ask.raw, ask.base_url)
-        await rooms.pending.settle_all()
+        with suppress(Unavailable):
+            await rooms.pending.settle_all()
         return _Told(done.raw, done.index)
     except BridgeError as error:
         return _Told(

@@ -56,6 +56,7 @@ def open_view(settings: Settings, clock: Clock | None = None) -> Iterator[View]:
         ConsentView(directives_loader(lambda: locator, reader, opener)),
         facts_reader(lambda: locator),
         directory.aliases,
+        lambda: locator.upto()[0],
     )
     try:
         yield View(reader, locator, gates)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fhir_bridge.cli.words import Commands, command, say, with_config
-from fhir_bridge.errors import BridgeError
+from fhir_bridge.errors import BridgeError, Unavailable
 
 if TYPE_CHECKING:
     from fhir_bridge.assembly.operator import Operator
@@ -50,6 +50,8 @@ class _Tally:
     files: int
     entries: int = 0
     refused: int = 0
+    unanswered: bool = False
+    """The node does not answer: what is left is not tried."""
     problems: list[tuple[str, BridgeError]] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
@@ -71,17 +73,18 @@ class _Waiting:
     """
 
     def __init__(self) -> None:
-        self._found: list[tuple[Source, bytes, BridgeError]] = []
+        self._found: list[tuple[Source, bytes, BridgeError, bool]] = []
         self._writes: dict[str, BridgeError] = {}
 
     def __len__(self) -> int:
         return len(self._found)
 
-    def add(self, source: Source, error: BridgeError) -> None:
-        """``source`` waits, because of ``error``."""
+    def add(self, source: Source, error: BridgeError, *, tried: bool) -> None:
+        """``source`` waits because of ``error``: its own, or that of one before it."""
         import zstandard
 
-        self._found.append((replace(source, raw=b""), zstandard.compress(source.raw), error))
+        packed = zstandard.compress(source.raw)
+        self._found.append((replace(source, raw=b""), packed, error, tried))
         for name in source.writes:
             self._writes.setdefault(name, error)
 
@@ -93,12 +96,14 @@ class _Waiting:
         """All of them, in order."""
         import zstandard
 
-        for source, packed, _ in self._found:
+        for source, packed, _, _ in self._found:
             yield replace(source, raw=zstandard.decompress(packed))
 
-    def problems(self) -> list[tuple[str, BridgeError]]:
-        """What each waits for."""
-        return [(source.name, error) for source, _, error in self._found]
+    def give_up(self) -> list[tuple[str, BridgeError]]:
+        """What those wait for that were tried; those that came behind them are left."""
+        hopeless = [(source.name, error) for source, _, error, tried in self._found if tried]
+        self._found = [one for one in self._found if not one[3]]
+        return hopeless
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -120,6 +125,8 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     if tally.problems or tally.refused:
         text += f"; {len(tally.problems)} Bundles and {tally.refused} batch entries refused"
+    if tally.unanswered:
+        text += "; stopped, as the node does not answer: what follows was not tried"
     result = {
         "resources": tally.entries,
         "files": tally.files,
@@ -147,9 +154,10 @@ async def _import(operator: Operator, paths: Iterable[Path], tally: _Tally) -> N
     while waiting:
         before, waiting = waiting, _Waiting()
         await _carry_out(operator, before.again(), tally, waiting)
-        if len(waiting) == len(before):
+        if len(waiting) == len(before) or tally.unanswered:
             # A whole round brought nothing new: what they refer to is not among these files.
-            tally.problems += waiting.problems()
+            tally.problems += waiting.give_up()
+        if tally.unanswered:
             break
     tally.show(tally.files, last=True)
 
@@ -182,11 +190,13 @@ async def _carry_out(
     under_way: deque[tuple[Source, asyncio.Task[None]]] = deque()
     try:
         for source in found:
+            if tally.unanswered:
+                break
             while under_way and not _fits(source, [other for other, _ in under_way]):
                 await under_way.popleft()[1]
             before = waiting.before(source)
             if before is not None:
-                waiting.add(source, before)
+                waiting.add(source, before, tried=False)
                 continue
             task = asyncio.create_task(_one(operator, source, tally, waiting))
             under_way.append((source, task))
@@ -217,8 +227,9 @@ async def _one(
         answer = await operator.bundle(source.kind, source.raw)
     except BridgeError as error:
         if any(issue.code in _REPEATABLE for issue in error.issues) or error.code in _REPEATABLE:
-            waiting.add(source, error)
+            waiting.add(source, error, tried=True)
         else:
+            tally.unanswered |= isinstance(error, Unavailable)
             tally.problems.append((source.name, error))
         return
     refused = _refusals(answer) if source.kind == "batch" else 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +104,7 @@ def sources(path: Path) -> Iterator[Source | Unreadable]:
                 yield _whole(path.name, f.read(_MAX_FILE_BYTES))
             else:
                 yield from _lines(path.name, f)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise Incorrect(f"cannot be read: {error}", code="file", where=path.name) from None
 
 

@@ -13,9 +13,9 @@ import orjson
 from fhir_bridge.audit import Record, Server, disclosures_bundle, parse
 from fhir_bridge.errors import Corrupt, NotFound
 from fhir_bridge.exchange.contract import Answer, RequestInfo
-from fhir_bridge.exchange.disclose import release
-from fhir_bridge.exchange.ingest import require_scope
+from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.scope import require_scope
 from fhir_bridge.exchange.trail import audit_pairs
 from fhir_bridge.exchange.visible import absent
 from fhir_bridge.terms import Relation, Requester
@@ -39,7 +39,7 @@ async def disclosures(
         raise NotFound("there is no such Patient")
     await rooms.follower.reached(rooms.reader.size())
     rows = [(str(a), record) for a, status, record in chain_of(rooms, patient_id) if status == 0]
-    index = await release(rooms, requester, request, gate, [hit], "disclosures")
+    index = await release(rooms, requester, request, "r", [hit], "disclosures")
     bundle = disclosures_bundle(
         rows,
         server=Server(rooms.member, base_url),

@@ -6,9 +6,10 @@ R4 http.html#transaction: the entries of a batch do not depend on one another.
 from __future__ import annotations
 
 import asyncio
+import logging
 from itertools import groupby
 
-from fhir_bridge.errors import BridgeError
+from fhir_bridge.errors import BridgeError, Fault
 from fhir_bridge.exchange.answer import Written, response_bundle
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.entries import (
@@ -27,6 +28,7 @@ from fhir_bridge.terms import Requester
 __all__ = ["batch"]
 
 _AT_ONCE = 64
+_log = logging.getLogger("fhir_bridge.exchange")
 
 
 async def batch(
@@ -62,8 +64,13 @@ async def _told(
     try:
         return await _alone(rooms, requester, request, place, entry, base_url)
     except BridgeError as error:
-        status, outcome = rooms.tell(error)
-        return Written(status, outcome=outcome)
+        told = error
+    except Exception as error:
+        # A fault of ours in one entry: by its kind, never its message, and the others go on.
+        _log.error("an entry of a batch ended with %s", type(error).__name__)
+        told = Fault("an unexpected error", code="unexpected")
+    status, outcome = rooms.tell(told)
+    return Written(status, outcome=outcome)
 
 
 async def _alone(

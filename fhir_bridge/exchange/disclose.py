@@ -6,21 +6,17 @@ were absent, and both leave a record.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from fhir_bridge.errors import Gone, NotFound
 from fhir_bridge.exchange.answer import Part, history_bundle
-from fhir_bridge.exchange.commit import Use, record_use
 from fhir_bridge.exchange.contract import Answer, Released, RequestInfo
-from fhir_bridge.exchange.gates import Gate
-from fhir_bridge.exchange.ingest import require_scope
-from fhir_bridge.exchange.records import released
+from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.scope import require_scope
 from fhir_bridge.exchange.visible import absent
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Requester
 
-__all__ = ["history", "patients_of", "read", "release", "vread"]
+__all__ = ["history", "read", "vread"]
 
 
 async def read(
@@ -66,7 +62,7 @@ async def history(
         newest = rooms.locator.current(type_, id_)
         await absent(rooms, requester, request, newest, "history")
         raise NotFound(f"there is no such {type_}")
-    index = await release(rooms, requester, request, gate, hits, "history")
+    index = await release(rooms, requester, request, "r", hits, "history")
     parts = [
         Part(
             h.type,
@@ -81,37 +77,6 @@ async def history(
     links = [("self", f"{base_url}/{type_}/{id_}/_history")]
     raw = history_bundle(base_url, parts, links, len(parts), rooms.clock.new_id())
     return Answer(raw, index)
-
-
-async def release(
-    rooms: Rooms,
-    requester: Requester,
-    request: RequestInfo,
-    gate: Gate,
-    hits: Sequence[Hit],
-    kind: str,
-) -> int:
-    """Make the disclosure of ``hits`` durable; the ledger size with it.
-
-    NotFound when a Consent that came in the meantime no longer lets one of them out.
-    """
-    patients = patients_of(rooms, hits)
-
-    def decide() -> None:
-        if not all(gate(hit.group) for hit in hits):
-            raise NotFound("a consent changed while this was being answered; ask again")
-
-    def records() -> list[tuple[str, bytes]]:
-        decisions = {hit.group: gate.decision(hit.group) for hit in hits}
-        return released(rooms, requester, request, hits, decisions, kind)
-
-    return (await record_use(rooms, Use(patients, decide, records))).size
-
-
-def patients_of(rooms: Rooms, hits: Sequence[Hit]) -> list[str]:
-    """Every patient that the entries name, sorted."""
-    groups = {hit.group for hit in hits}
-    return sorted({p for group in groups for p in rooms.locator.facts(group).patients})
 
 
 async def _release_one(
@@ -131,7 +96,7 @@ async def _release_one(
         raise Gone(f"this {type_} was deleted")
     raw = rooms.bodies.get(hit.index)
     try:
-        index = await release(rooms, requester, request, gate, [hit], kind)
+        index = await release(rooms, requester, request, "r", [hit], kind)
     except NotFound:
         await absent(rooms, requester, request, hit, kind)
         raise

@@ -17,8 +17,8 @@ from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.disclose import read
 from fhir_bridge.exchange.drafts import Draft
 from fhir_bridge.exchange.find import search
-from fhir_bridge.exchange.ingest import require_scope
 from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.scope import require_scope
 from fhir_bridge.fhir import Entry, Ref, Resource, admit_tree, references, split_bundle
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Requester
@@ -46,9 +46,8 @@ class Work:
     resource: Resource | None
     type: str
     id: str = ""
-    number: int = 1
-    found: Hit | None = None
-    """The version that it follows, or the match of its condition."""
+    follows: Hit | None = None
+    """The version that it follows."""
     links: Sequence[Ref] = ()
     draft: Draft | None = None
     done: Written | None = None

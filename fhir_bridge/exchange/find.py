@@ -19,10 +19,10 @@ import orjson
 from fhir_bridge.errors import BridgeError, Incorrect, NotFound, Unsupported
 from fhir_bridge.exchange.answer import Part, searchset
 from fhir_bridge.exchange.contract import Answer, RequestInfo
-from fhir_bridge.exchange.disclose import release
 from fhir_bridge.exchange.gates import Gate
-from fhir_bridge.exchange.ingest import require_scope
+from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.scope import require_scope
 from fhir_bridge.exchange.visible import absent
 from fhir_bridge.locator import Hit, Page
 from fhir_bridge.search import Limits, Query, parse, plan
@@ -109,7 +109,6 @@ async def _everything(
 ) -> Answer:
     gate = rooms.gates.reading(requester, "r")
     page = rooms.locator.everything(patient_id, gate, after, count)
-    index = await release(rooms, requester, request, gate, page.hits, "everything")
     links = [("self", self_url)]
     if page.next_key is not None:
         cursor = _cursor(
@@ -119,6 +118,7 @@ async def _everything(
              "after": page.next_key[0]},
         )  # fmt: skip
         links.append(("next", f"{base_url}?_page={cursor}"))
+    index = await release(rooms, requester, request, "r", page.hits, "everything")
     parts = [_part(rooms, hit, "match") for hit in page.hits]
     return Answer(searchset(base_url, parts, links, None, rooms.clock.new_id()), index)
 
@@ -158,7 +158,6 @@ async def _page(
     page = rooms.locator.search(plan(query), gate, after)
     included = _included(rooms, query, page, gate)
     hits = [*page.hits, *included]
-    index = await release(rooms, requester, request, gate, hits, "search")
     links = [("self", self_url)]
     if page.next_key is not None:
         cursor = _cursor(
@@ -167,6 +166,7 @@ async def _page(
             {"kind": "search", "type": query.type, "pairs": query.used, "after": page.next_key},
         )
         links.append(("next", f"{base_url}?_page={cursor}"))
+    index = await release(rooms, requester, request, "s", hits, "search")
     parts = [_part(rooms, hit, "match") for hit in page.hits]
     parts += [_part(rooms, hit, "include") for hit in included]
     return Answer(searchset(base_url, parts, links, page.total, rooms.clock.new_id()), index)

@@ -106,12 +106,16 @@ class Gates:
         consents: ConsentView,
         facts: Callable[[int], Facts],
         aliases: Callable[[str], tuple[str, ...]],
+        covered: Callable[[], int],
     ) -> None:
+        """``covered``: the ledger size up to which ``facts`` and ``aliases`` are read."""
         self._clock = clock
         self._policy = policy
         self._consents = consents
         self._facts = facts
         self._aliases = aliases
+        self._covered = covered
+        self._names_seen: int | None = None
         self._gates: OrderedDict[tuple[Requester, str], Gate] = OrderedDict()
         # Also those that are no longer kept: a request under way may hold one.
         self._live: WeakSet[Gate] = WeakSet()
@@ -150,11 +154,18 @@ class Gates:
         if asked is not None:
             self._asked.move_to_end(key)
         else:
+            self.names_seen()
             asked = ask(requester, action, aliases=self._aliases(requester.organization))
             self._asked[key] = asked
             if len(self._asked) > _KEPT_SHAPES:
                 self._asked.popitem(last=False)
         return asked
+
+    def names_seen(self) -> int:
+        """Ledger size up to which the names that are held were read, at least."""
+        if self._names_seen is None:
+            self._names_seen = self._covered()
+        return self._names_seen
 
     def decide(self, facts: Facts, asked: Asked) -> Decision:
         """One decision, from the directives of every patient that ``facts`` names."""
@@ -191,6 +202,7 @@ class Gates:
     def forget_names(self) -> None:
         """The directory of organisations changed: names are resolved anew."""
         self._asked.clear()
+        self._names_seen = None
         self._clear()
 
     def _clear(self) -> None:

@@ -8,26 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fhir_bridge.errors import Conflict, Forbidden, Incorrect, NotFound, Precondition
+from fhir_bridge.errors import Conflict, Forbidden, Gone, Incorrect, NotFound, Precondition
 from fhir_bridge.exchange.commit import Records, Use, commit_drafts
 from fhir_bridge.exchange.contract import Receipt, RequestInfo
+from fhir_bridge.exchange.disclose import read
 from fhir_bridge.exchange.drafts import Draft, new_version, tombstone
-from fhir_bridge.exchange.match import conditional
+from fhir_bridge.exchange.guards import Condition
+from fhir_bridge.exchange.match import Conditions
 from fhir_bridge.exchange.records import refused, written
 from fhir_bridge.exchange.resolve import local_links
 from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.scope import require_scope
 from fhir_bridge.exchange.visible import absent, visible
 from fhir_bridge.fhir import Resource, admit
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Action, Requester
 
 __all__ = [
-    "check_match",
+    "condition_turn",
     "create",
     "delete",
+    "gone_already",
     "may_change",
     "require_collect",
-    "require_scope",
     "update",
 ]
 
@@ -47,16 +50,41 @@ async def create(
     resource = admit(raw, expected_type=type_)
     if if_none_exist is None:
         return await _create(rooms, requester, request, resource)
-    # Equal conditions take turns, or several would find nothing and all would create.
-    async with rooms.turns.of(type_, f"?{if_none_exist}"):
-        hit = await conditional(rooms, requester, request, type_, if_none_exist)
-        if hit is None:
-            return await _create(rooms, requester, request, resource)
-    return await _existing(rooms, requester, request, hit)
+    # Equal conditions take turns, or several would find nothing and all but one be refused.
+    async with rooms.turns.of(type_, condition_turn(rooms, requester, if_none_exist)):
+        for _ in range(_RACES):
+            try:
+                return await _create_once(rooms, requester, request, resource, if_none_exist)
+            except (Conflict, Gone, NotFound):
+                await rooms.follower.reached(rooms.reader.size())
+    raise Conflict("other writes keep coming first; try again", code="version-conflict")
+
+
+def condition_turn(rooms: Rooms, requester: Requester, query: str) -> str:
+    """What `Turns` knows a condition by: another organisation must not learn by waiting."""
+    return f"{rooms.gates.author(requester)}?{query}"
+
+
+async def _create_once(
+    rooms: Rooms, requester: Requester, request: RequestInfo, resource: Resource, query: str
+) -> Receipt:
+    conditions = Conditions(rooms, requester)
+    try:
+        hit = await conditions.only(resource.type, query)
+    except Precondition:
+        await conditions.tell(request)
+        raise
+    if hit is not None:
+        return await _existing(rooms, requester, request, hit)
+    return await _create(rooms, requester, request, resource, conditions.unmet)
 
 
 async def _create(
-    rooms: Rooms, requester: Requester, request: RequestInfo, resource: Resource
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    resource: Resource,
+    unmet: Sequence[Condition] = (),
 ) -> Receipt:
     draft = new_version(
         rooms.clock,
@@ -67,7 +95,7 @@ async def _create(
         author=rooms.gates.author(requester),
         references=local_links(resource, rooms.base_url),
     )
-    return await _commit(rooms, requester, request, draft, "create")
+    return await _commit(rooms, requester, request, draft, "create", unmet=unmet)
 
 
 async def update(
@@ -87,8 +115,7 @@ async def update(
     await may_change(rooms, requester, request, type_, id_, "update")
     async with rooms.turns.of(type_, id_):
         for _ in range(_RACES):
-            hit = await may_change(rooms, requester, request, type_, id_, "update")
-            check_match(hit, if_match)
+            hit = await may_change(rooms, requester, request, type_, id_, "update", if_match)
             draft = new_version(
                 rooms.clock,
                 resource.tree,
@@ -101,8 +128,8 @@ async def update(
             )
             try:
                 return await _commit(rooms, requester, request, draft, "update", hit)
-            except Conflict as race:
-                await _settle_race(rooms, race, if_match)
+            except Conflict:
+                await rooms.follower.reached(rooms.reader.size())
     raise Conflict("other writes keep coming first; try again", code="version-conflict")
 
 
@@ -119,9 +146,9 @@ async def delete(
     await may_change(rooms, requester, request, type_, id_, "delete")
     async with rooms.turns.of(type_, id_):
         for _ in range(_RACES):
-            hit = await may_change(rooms, requester, request, type_, id_, "delete")
-            check_match(hit, if_match)
+            hit = await may_change(rooms, requester, request, type_, id_, "delete", if_match)
             if hit.deleted:
+                await gone_already(rooms, requester, request, hit)
                 return Receipt(type_, id_, hit.version_id, hit.updated_us, hit.index, b"", False)
             draft = tombstone(
                 rooms.clock,
@@ -133,18 +160,25 @@ async def delete(
             )
             try:
                 return await _commit(rooms, requester, request, draft, "delete", hit)
-            except Conflict as race:
-                await _settle_race(rooms, race, if_match)
+            except Conflict:
+                await rooms.follower.reached(rooms.reader.size())
     raise Conflict("other writes keep coming first; try again", code="version-conflict")
 
 
 async def may_change(
-    rooms: Rooms, requester: Requester, request: RequestInfo, type_: str, id_: str, kind: str
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    type_: str,
+    id_: str,
+    kind: str,
+    if_match: str | None = None,
 ) -> Hit:
-    """The newest version, when the requester may see it and wrote it.
+    """The newest version, when the requester may see it, wrote it and means it.
 
-    NotFound when it is absent or hidden, Forbidden when it is somebody else's, both recorded:
-    only the author writes new versions, others add resources that refer to it.
+    NotFound when it is absent or hidden, Forbidden when it is somebody else's: only the author
+    writes new versions, others add resources that refer to it. Precondition when ``if_match``
+    names another version. All of these are recorded.
     """
     await rooms.pending.settle(type_, id_)
     hit = rooms.locator.current(type_, id_)
@@ -158,17 +192,23 @@ async def may_change(
             f"only the author of this {type_} may write its next version; add a linked resource",
             code="not-author",
         )
+    if if_match is not None and if_match != hit.version_id:
+        await refused(rooms, requester, request, facts.patients[:1], kind, "version-conflict")
+        raise Precondition(
+            "the resource has a newer version than If-Match says; read it again",
+            code="version-conflict",
+        )
     return hit
+
+
+async def gone_already(rooms: Rooms, requester: Requester, request: RequestInfo, hit: Hit) -> None:
+    """Record that what was to be deleted is deleted already: the answer tells of it."""
+    patients = rooms.locator.facts(hit.group).patients
+    await refused(rooms, requester, request, patients[:1], "delete", "deleted")
 
 
 def _no_such(type_: str) -> NotFound:
     return NotFound(f"there is no such {type_}")
-
-
-def require_scope(requester: Requester, type_: str, letter: str) -> None:
-    """Forbidden unless a scope of the token carries the interaction."""
-    if not requester.permits(type_, letter):
-        raise Forbidden(f"the token carries no scope for {type_}.{letter}", code="scope")
 
 
 def require_collect(rooms: Rooms, requester: Requester, drafts: Sequence[Draft]) -> None:
@@ -197,6 +237,7 @@ async def _commit(
     draft: Draft,
     kind: str,
     hit: Hit | None = None,
+    unmet: Sequence[Condition] = (),
 ) -> Receipt:
     """``hit``: the version that it follows, which the requester must still see."""
 
@@ -209,7 +250,8 @@ async def _commit(
         return written(rooms, requester, request, [draft], kind)
 
     try:
-        result = await commit_drafts(rooms, [draft], Use(draft.governs, decide, records))
+        use = Use(draft.governs, decide, records, unmet)
+        result = await commit_drafts(rooms, [draft], use)
     except Forbidden as error:
         await refused(rooms, requester, request, draft.facts.patients, kind, error.code)
         raise
@@ -234,8 +276,6 @@ def _receipt(draft: Draft, index: int) -> Receipt:
 
 async def _existing(rooms: Rooms, requester: Requester, request: RequestInfo, hit: Hit) -> Receipt:
     """A conditional create that found its resource: R4 http.html#ccreate answers 200."""
-    from fhir_bridge.exchange.disclose import read
-
     found = await read(rooms, requester, request, hit.type, hit.id)
     return Receipt(
         hit.type, hit.id, found.version_id, found.last_updated_us, found.index, found.raw, False
@@ -249,22 +289,3 @@ def _same_id(resource: Resource, id_: str) -> None:
             code="invalid",
             where=f"{resource.type}.id",
         )
-
-
-def check_match(hit: Hit, if_match: str | None) -> None:
-    """Precondition unless ``if_match`` (if any) names the newest version."""
-    if if_match is not None and if_match != hit.version_id:
-        raise Precondition(
-            "the resource has a newer version than If-Match says; read it again",
-            code="version-conflict",
-        )
-
-
-async def _settle_race(rooms: Rooms, race: Conflict, if_match: str | None) -> None:
-    """Another version came first: with If-Match that is the answer, else look again."""
-    if if_match is not None:
-        raise Precondition(
-            "the resource got a newer version while this one was on its way",
-            code="version-conflict",
-        ) from race
-    await rooms.follower.reached(rooms.reader.size())

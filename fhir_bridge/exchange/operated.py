@@ -7,6 +7,9 @@ the ledger itself refuses a disclosure that was decided before.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from fhir_bridge.errors import Unavailable
 from fhir_bridge.exchange.bundle import carry_out
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.rooms import Rooms
@@ -40,9 +43,11 @@ class Operated:
         finally:
             self._under_way -= 1
         if self.is_idle:
-            # In this order: the first gives up when the locator does not answer.
-            await self._rooms.pending.settle_all()
-            await self._rooms.effects.settled()
+            # In this order: the first gives up when the locator does not answer. What is durable
+            # by now must not look as if it were not.
+            with suppress(Unavailable):
+                await self._rooms.pending.settle_all()
+                await self._rooms.effects.settled()
         if isinstance(told, Exception):
             raise told
         return told

@@ -9,6 +9,7 @@ durable, once nothing that was sent before can come about any more; until then n
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from fhir_bridge.errors import BridgeError, Unavailable
@@ -16,6 +17,7 @@ from fhir_bridge.ledger import Append, Appended, Ledger, Refused
 
 __all__ = ["Pen"]
 
+_log = logging.getLogger("fhir_bridge.exchange")
 _LIMIT_S = 30.0
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
@@ -31,7 +33,7 @@ class Pen:
         self._spoiled = False
         """What was sealed last is not on the ledger, or it is not known whether it is."""
         self._failures = ledger.failures
-        """How many failures were healed: one may end with nobody waiting for it."""
+        """The ledger's count up to which all is healed. It also counts what nobody waits for."""
         self._healing: asyncio.Task[None] | None = None
 
     @property
@@ -92,7 +94,9 @@ class Pen:
                 await self._ledger.settle()
                 failures = self._ledger.failures
                 await self._recover()
-            except (BridgeError, OSError):
+            except Exception as error:
+                if not isinstance(error, BridgeError | OSError):
+                    _log.error("reading anew what is durable ended with %s", type(error).__name__)
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             else:

@@ -10,9 +10,9 @@ import asyncio
 
 from fhir_bridge.errors import Gone, NotFound, Unavailable
 from fhir_bridge.exchange.contract import RequestInfo
-from fhir_bridge.exchange.disclose import release
-from fhir_bridge.exchange.ingest import require_scope
+from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.scope import require_scope
 from fhir_bridge.exchange.visible import absent
 from fhir_bridge.ledger import prove
 from fhir_bridge.locator import Hit
@@ -52,7 +52,7 @@ async def proof(
         raise Gone(f"this {type_} was deleted")
     checkpoint = await _covering(rooms, hit)
     # After the wait: a consent that moved meanwhile has its say, and nothing is awaited behind.
-    await release(rooms, requester, request, gate, [hit], "proof")
+    await release(rooms, requester, request, "r", [hit], "proof")
     row = rooms.reader.row(hit.index)
     dek = rooms.sealer.dek_of(row.leaf, row.box, row.hint)
     return prove(rooms.reader, hit.index, dek, checkpoint).decode()

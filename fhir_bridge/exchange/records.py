@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 
 from fhir_bridge.audit import DENIED, Entity, record
 from fhir_bridge.consent import LEGAL_BASIS, Decision
@@ -15,6 +16,7 @@ from fhir_bridge.terms import Requester
 
 __all__ = ["refused", "released", "written"]
 
+_LONG_QUERY = 1000
 _ACTIONS = {"CREATE": "create", "UPDATE": "update", "DELETE": "delete"}
 
 
@@ -73,7 +75,7 @@ def released(
         for patient in rooms.locator.facts(hit.group).patients or ("",):
             by_patient.setdefault(patient, []).append(hit)
     now = rooms.clock.now_us()
-    query = "" if kind in ("read", "vread") else request.query
+    queries = _queries("" if kind in ("read", "vread") else request.query)
     out: list[tuple[str, bytes]] = []
     for patient, theirs in (by_patient or {"": []}).items():
         ruled = [decisions[hit.group] for hit in theirs]
@@ -93,12 +95,22 @@ def released(
                     relation=ruled[0].relation if ruled else "",
                     consents=sorted(consents),
                     reasons=sorted(reasons),
-                    query=query,
+                    query=next(queries),
                     chain=rooms.trail.name,
                 ),
             )
         )
     return out
+
+
+def _queries(query: str) -> Iterator[str]:
+    """The query for each record of one answer: whole in the first, a long one named in the
+    others, as a page may be about hundreds of patients."""
+    yield query
+    if len(query) > _LONG_QUERY:
+        query = f"{query[:_LONG_QUERY]}… SHA-256 {sha256(query.encode()).hexdigest()}"
+    while True:
+        yield query
 
 
 async def refused(
@@ -115,6 +127,7 @@ async def refused(
     else stood in the way.
     """
     now = rooms.clock.now_us()
+    queries = _queries(request.query)
 
     def records() -> list[tuple[str, bytes]]:
         return [
@@ -130,7 +143,7 @@ async def refused(
                     patient=patient,
                     reasons=(reason,),
                     basis=LEGAL_BASIS.get(reason, ""),
-                    query=request.query,
+                    query=next(queries),
                     chain=rooms.trail.name,
                 ),
             )

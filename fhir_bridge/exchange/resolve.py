@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from fhir_bridge.errors import BridgeError, Incorrect, Issue
-from fhir_bridge.exchange.match import matches
-from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.match import Conditions
 from fhir_bridge.fhir import RESOURCE_TYPES, Ref, Resource, references
-from fhir_bridge.locator import Hit
-from fhir_bridge.terms import Requester
 
 __all__ = ["References", "local_links"]
 
@@ -33,15 +30,12 @@ def local_links(resource: Resource, base_url: str) -> dict[str, str]:
 class References:
     """The references of one transaction; conditions are asked once each."""
 
-    def __init__(self, rooms: Rooms, requester: Requester, base_url: str) -> None:
-        self._rooms = rooms
-        self._requester = requester
+    def __init__(self, conditions: Conditions, base_url: str) -> None:
+        self._conditions = conditions
         self._base = f"{base_url}/"
         self._named: dict[str, str] = {}
-        self._conditions: dict[str, str | None] = {}
+        self._found: dict[str, str | None] = {}
         self._unresolved: list[Issue] = []
-        self.matched: list[Hit] = []
-        """What conditions found, each once."""
 
     def name(self, full_url: str, local: str) -> None:
         """``full_url`` of an entry stands for the resource ``local`` (``Type/id``)."""
@@ -84,14 +78,13 @@ class References:
 
     def _conditional(self, type_: str, query: str, where: str) -> str | None:
         key = f"{type_}?{query}"
-        if key not in self._conditions:
+        if key not in self._found:
             try:
-                hits = matches(self._rooms, self._requester, type_, query)
+                hits = self._conditions.matches(type_, query)
             except BridgeError as error:
                 raise Incorrect(error.message, code=error.code, where=where) from error
-            self._conditions[key] = f"{type_}/{hits[0].id}" if len(hits) == 1 else None
-            self.matched += hits if len(hits) == 1 else ()
-        found = self._conditions[key]
+            self._found[key] = f"{type_}/{hits[0].id}" if len(hits) == 1 else None
+        found = self._found[key]
         if found is None:
             parameters = ",".join(part.partition("=")[0][:40] for part in query.split("&"))
             self._miss(

@@ -7,7 +7,7 @@ does not resolve is named by its place, all of it at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -15,7 +15,6 @@ from fhir_bridge.errors import BridgeError, Conflict, Forbidden, Incorrect, NotF
 from fhir_bridge.exchange.answer import Written, response_bundle
 from fhir_bridge.exchange.commit import Records, Use, commit_drafts, record_use
 from fhir_bridge.exchange.contract import Answer, RequestInfo
-from fhir_bridge.exchange.disclose import patients_of
 from fhir_bridge.exchange.drafts import Draft, new_version, tombstone
 from fhir_bridge.exchange.entries import (
     Work,
@@ -26,9 +25,15 @@ from fhir_bridge.exchange.entries import (
     version_of,
     written_line,
 )
-from fhir_bridge.exchange.ingest import check_match, may_change, require_collect
-from fhir_bridge.exchange.match import conditional
+from fhir_bridge.exchange.ingest import (
+    condition_turn,
+    gone_already,
+    may_change,
+    require_collect,
+)
+from fhir_bridge.exchange.match import Conditions
 from fhir_bridge.exchange.records import refused, released, written
+from fhir_bridge.exchange.release import patients_of
 from fhir_bridge.exchange.resolve import References
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.visible import visible
@@ -47,8 +52,8 @@ class _Plan:
     drafts: Sequence[Draft]
     followed: Sequence[Hit]
     """Versions that the drafts follow: the requester sees and wrote them."""
-    told: Sequence[Hit]
-    """What conditions matched: the answer, or a reference, tells of it."""
+    conditions: Conditions
+    """What they found the answer, or a reference in it, tells."""
 
 
 async def transaction(
@@ -58,11 +63,12 @@ async def transaction(
     works = [
         admitted(requester, place, entry) for place, entry in enumerate(entries_of(rooms, raw))
     ]
-    conditions = {(w.type, f"?{w.entry.if_none_exist}") for w in works if w.entry.if_none_exist}
+    once = {(w.type, w.entry.if_none_exist) for w in works if w.entry.if_none_exist}
     async with AsyncExitStack() as turns:
         # Equal conditions take turns (`ingest.create`); sorted, so that no two wait in a circle.
-        for type_, condition in sorted(conditions):
-            await turns.enter_async_context(rooms.turns.of(type_, condition))
+        for type_, query in sorted(once):
+            turn = rooms.turns.of(type_, condition_turn(rooms, requester, query))
+            await turns.enter_async_context(turn)
         index = await _carry_out(rooms, requester, request, works, base_url)
     lines: list[Written] = []
     for work in works:
@@ -75,8 +81,11 @@ async def _carry_out(
 ) -> int:
     """Plan and commit; the ledger size at which all of it is there."""
     for _ in range(_RACES):
+        conditions = Conditions(rooms, requester)
         try:
-            plan = await _plan(rooms, requester, request, works, base_url)
+            plan = await _told_of(
+                request, conditions, _plan(rooms, requester, request, works, conditions, base_url)
+            )
             return await _commit(rooms, requester, request, plan)
         except Conflict:
             # Another write to one of the resources came first: everything is looked at again.
@@ -84,18 +93,33 @@ async def _carry_out(
     raise Conflict("other writes keep coming first; try again", code="version-conflict")
 
 
+async def _told_of(
+    request: RequestInfo, conditions: Conditions, planning: Awaitable[_Plan]
+) -> _Plan:
+    """The plan; a refusal only once what it tells of the conditions is on the ledger."""
+    try:
+        return await planning
+    except BridgeError:
+        try:
+            await conditions.tell(request)
+        except NotFound as moved:
+            raise Conflict(moved.message) from moved
+        raise
+
+
 async def _plan(
     rooms: Rooms,
     requester: Requester,
     request: RequestInfo,
     works: list[Work],
+    conditions: Conditions,
     base_url: str,
 ) -> _Plan:
     """Identities, then references, then drafts."""
-    for work in works:
-        await _identify(rooms, requester, request, work)
+    for work in sorted(works, key=lambda work: work.entry.method != "DELETE"):
+        await _identify(rooms, requester, request, work, conditions)
     _once(works)
-    resolver = References(rooms, requester, base_url)
+    resolver = References(conditions, base_url)
     links = [link for work in works for link in work.links]
     await rooms.pending.settle_types(resolver.conditional_types(links))
     for work in works:
@@ -112,40 +136,50 @@ async def _plan(
     for work, names in zip(works, mapped, strict=True):
         if work.done is None and work.entry.method != "GET":
             work.draft = _draft(rooms, work, author, names)
-    found = [(work.found, work.entry.method) for work in works if work.found is not None]
-    matched = [hit for hit, method in found if method == "POST"] + resolver.matched
     return _Plan(
         [work.draft for work in works if work.draft is not None],
-        [hit for hit, method in found if method != "POST"],
-        list({hit.index: hit for hit in matched}.values()),
+        [work.follows for work in works if work.follows is not None],
+        conditions,
     )
 
 
-async def _identify(rooms: Rooms, requester: Requester, request: RequestInfo, work: Work) -> None:
+async def _identify(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    work: Work,
+    conditions: Conditions,
+) -> None:
     """Give the entry its resource: a new id, an existing match, or the version to follow."""
-    work.found = work.done = work.draft = None
+    work.follows = work.done = work.draft = None
     if work.entry.method == "POST":
         work.id = rooms.clock.new_id()
-        condition = work.entry.if_none_exist
-        if condition:
-            work.found = hit = await conditional(rooms, requester, request, work.type, condition)
+        if work.entry.if_none_exist:
+            hit = await conditions.only(work.type, work.entry.if_none_exist)
             if hit is not None:
                 work.id = hit.id
                 work.done = written_line(hit.type, hit.id, hit.version_id, hit.updated_us)
-    elif work.entry.method in ("PUT", "DELETE"):
-        try:
-            kind = "update" if work.entry.method == "PUT" else "delete"
-            hit = await may_change(rooms, requester, request, work.type, work.id, kind)
-        except NotFound:
-            if work.entry.method == "PUT" and OPERATOR_ROLE in requester.roles:
-                # Only behind the owner's socket: an import keeps the ids it comes with.
-                return
+    elif work.entry.method == "PUT":
+        await _follow(rooms, requester, request, work, "update")
+    elif work.entry.method == "DELETE":
+        conditions.leave_out(work.type, work.id)
+        await _follow(rooms, requester, request, work, "delete")
+        if work.follows is not None and work.follows.deleted:
+            await gone_already(rooms, requester, request, work.follows)
+            work.done = deleted_line(work.follows.version_id)
+
+
+async def _follow(
+    rooms: Rooms, requester: Requester, request: RequestInfo, work: Work, kind: str
+) -> None:
+    """Find the version that the entry follows; NotFound unless it may be a first one."""
+    match = version_of(work.entry)
+    try:
+        work.follows = await may_change(rooms, requester, request, work.type, work.id, kind, match)
+    except NotFound:
+        # Only behind the owner's socket: an import keeps the ids it comes with.
+        if kind != "update" or OPERATOR_ROLE not in requester.roles:
             raise
-        check_match(hit, version_of(work.entry))
-        work.number = hit.number + 1
-        work.found = hit
-        if work.entry.method == "DELETE" and hit.deleted:
-            work.done = deleted_line(hit.version_id)
 
 
 def _once(works: list[Work]) -> None:
@@ -165,16 +199,18 @@ def _once(works: list[Work]) -> None:
 
 
 def _draft(rooms: Rooms, work: Work, author: str, names: dict[str, str]) -> Draft:
-    group = rooms.locator.facts(work.found.group) if work.found is not None else None
+    before = work.follows
+    group = rooms.locator.facts(before.group) if before is not None else None
+    number = before.number + 1 if before is not None else 1
     if work.resource is None:
-        assert group is not None  # `_identify` found what is deleted
-        return tombstone(rooms.clock, work.type, work.id, work.number, group, author)
+        assert group is not None  # `_follow` found what is deleted
+        return tombstone(rooms.clock, work.type, work.id, number, group, author)
     return new_version(
         rooms.clock,
         work.resource.tree,
         work.resource.raw,
         id_=work.id,
-        number=work.number,
+        number=number,
         author=author,
         references=names,
         before=group.patients if group is not None else (),
@@ -183,12 +219,13 @@ def _draft(rooms: Rooms, work: Work, author: str, names: dict[str, str]) -> Draf
 
 async def _commit(rooms: Rooms, requester: Requester, request: RequestInfo, plan: _Plan) -> int:
     """All of it in one append, what conditions told included; the ledger size with it."""
-    gate = rooms.gates.reading(requester, "s")
+    told = plan.conditions.found
 
     def decide() -> None:
+        gate = rooms.gates.reading(requester, "s")
         if not (
             all(visible(rooms, requester, hit) for hit in plan.followed)
-            and all(gate(hit.group) for hit in plan.told)
+            and all(gate(hit.group) for hit in told)
         ):
             raise Conflict("a consent changed; what was found is looked for again")
         require_collect(rooms, requester, plan.drafts)
@@ -197,16 +234,18 @@ async def _commit(rooms: Rooms, requester: Requester, request: RequestInfo, plan
         found: list[tuple[str, bytes]] = []
         if plan.drafts:
             found += written(rooms, requester, request, plan.drafts, "transaction")
-        if plan.told:
-            decisions = {hit.group: gate.decision(hit.group) for hit in plan.told}
-            found += released(rooms, requester, request, plan.told, decisions, "search")
+        if told:
+            gate = rooms.gates.reading(requester, "s")
+            decisions = {hit.group: gate.decision(hit.group) for hit in told}
+            asked = plan.conditions.told(request)
+            found += released(rooms, requester, asked, told, decisions, "search")
         return found
 
     patients = {p for draft in plan.drafts for p in draft.governs}
-    patients.update(patients_of(rooms, [*plan.followed, *plan.told]))
-    use = Use(sorted(patients), decide, records)
+    patients.update(patients_of(rooms, [*plan.followed, *told]))
+    use = Use(sorted(patients), decide, records, plan.conditions.unmet)
     if not plan.drafts:
-        return (await record_use(rooms, use)).size if plan.told else rooms.reader.size()
+        return (await record_use(rooms, use)).size if told else rooms.reader.size()
     try:
         later = OPERATOR_ROLE in requester.roles
         return (await commit_drafts(rooms, plan.drafts, use, later=later)).size

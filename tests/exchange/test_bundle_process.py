@@ -13,7 +13,7 @@ import pytest
 from fhir_bridge.assembly import bundles
 from fhir_bridge.assembly.bundles import BundleClient
 from fhir_bridge.assembly.identity import operator
-from fhir_bridge.errors import BridgeError, Fault, Incorrect
+from fhir_bridge.errors import BridgeError, Fault, Incorrect, Unavailable
 from fhir_bridge.exchange import carry_out, operated
 from tests.exchange.moving import around_the_next_append, permitted, put_of, served, total, until
 from tests.exchange.world import BASE, HOSPITAL, World, consent
@@ -147,3 +147,33 @@ async def test_a_fault_over_there_is_logged_without_its_message(
     assert isinstance(caught.value, Fault)
     assert "KeyError" in caplog.text
     assert "Erika" not in caplog.text
+
+
+async def test_a_revocation_whose_answer_was_lost_is_heard_of_once_it_is_known(
+    world: World, beside: World, tmp_path: Path
+) -> None:
+    first, second, made = await permitted(world)
+    async with served(beside, world, tmp_path) as client:
+        await _greet(client, world, second)
+        assert await total(world, first) == 1
+        pen = beside.rooms.pen
+        recover, slowly = pen._recover, asyncio.Event()
+
+        async def lost() -> None:
+            raise Unavailable("lost", code="sequencer-gone")
+
+        async def recovers() -> None:
+            await slowly.wait()
+            await recover()
+
+        around_the_next_append(beside, after=lost)
+        pen._recover = recovers
+        body = put_of("Consent", made, consent(second))
+        asked = client.run("transaction", HOSPITAL, world.request(), body, BASE)
+        revocation = asyncio.create_task(asked)
+        await until(lambda: pen.broken)
+        slowly.set()
+        with pytest.raises(Unavailable):
+            await revocation
+        await world.rooms.effects.settled()
+        assert await total(world, first) == 0

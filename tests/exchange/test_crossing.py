@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fhir_bridge.errors import BridgeError, NotFound, Unavailable
+from fhir_bridge.errors import NotFound, Unavailable
 from tests.exchange.moving import around_the_next_append, nothing, permitted, put_of, served, total
 from tests.exchange.world import BASE, CLINIC, HOSPITAL, World, consent
 
@@ -121,10 +121,10 @@ class _Down:
         return self.known
 
 
-async def test_a_locator_that_stands_still_is_told_and_waited_for_no_longer(
+async def test_a_locator_that_stands_still_does_not_make_a_durable_write_look_undone(
     world: World, beside: World, tmp_path: Path
 ) -> None:
-    _, second, made = await permitted(world)
+    first, second, made = await permitted(world)
     async with served(beside, world, tmp_path) as client:
         greeting = put_of("Patient", second, {})
         await client.run("transaction", HOSPITAL, world.request(), greeting, BASE)
@@ -132,8 +132,10 @@ async def test_a_locator_that_stands_still_is_told_and_waited_for_no_longer(
         follower, world.rooms.follower, beside.rooms.follower = world.rooms.follower, down, down
         body = put_of("Consent", made, consent(second))
         async with asyncio.timeout(5):
-            with pytest.raises(BridgeError):
-                await client.run("transaction", HOSPITAL, world.request(), body, BASE)
+            await client.run("transaction", HOSPITAL, world.request(), body, BASE)
+            # Nor does it let anything cross the revocation.
+            with pytest.raises((NotFound, Unavailable)):
+                await world.read(CLINIC, "Patient", first)
         world.rooms.follower = beside.rooms.follower = follower
         down.known = 1 << 40  # what is under way comes to its end
         await world.rooms.effects.settled()

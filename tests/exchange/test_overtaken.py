@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -148,3 +149,25 @@ async def test_a_proof_that_waits_for_its_checkpoint(world: World) -> None:
         await asked
     kinds = [(record.kind, record.out) for record in await world.account(first)]
     assert ("proof", 0) not in kinds
+
+
+async def test_a_name_that_another_process_took_away_opens_nothing(
+    world: World, beside: World
+) -> None:
+    node = replace(HOSPITAL, organization=world.rooms.member)
+    system = "http://hospital.example/organizations"
+    named = {"resourceType": "Organization", "identifier": [{"system": system, "value": "c"}]}
+    made = await world.create(node, named)
+    clinic = replace(CLINIC, organization=f"Organization/{made.id}")
+    patient = await world.patient()
+    by_name = consent(patient)
+    by_name["provision"]["actor"][0]["reference"] = {"identifier": named["identifier"][0]}
+    await world.create(HOSPITAL, by_name)
+    assert (await beside.read(clinic, "Patient", patient)).id == patient
+
+    async def renamed() -> None:
+        await world.update(node, made.id, {"resourceType": "Organization", "name": "Clinic"})
+
+    around_the_next_append(beside, renamed)
+    with pytest.raises(NotFound):
+        await beside.read(clinic, "Patient", patient)

@@ -7,96 +7,28 @@ import os
 import socket
 import sqlite3
 import struct
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from fhir_bridge.errors import Busy, Corrupt, TooLarge, Unavailable
+from fhir_bridge.errors import Corrupt, TooLarge, Unavailable
 from fhir_bridge.ledger import (
     Append,
     Appended,
     AuditRow,
-    Checkpoints,
     LocalLedger,
     Reader,
     Refused,
     Sequencer,
     SequencerClient,
-    Writer,
 )
-from fhir_bridge.ledger.engines.sqlite import client as client_module
 from fhir_bridge.ledger.engines.sqlite import sequencer as sequencer_module
 from fhir_bridge.ledger.engines.sqlite import wire
 from fhir_bridge.ledger.engines.sqlite.turns import group_length
-from tests.ledger.authors import Author, checkpoints, writer
-
-ROW = Append(audits=(AuditRow(b"row"),))
-
-
-class Served:
-    """A sequencer in a thread of its own."""
-
-    def __init__(self, folder: Path, signing: bool = False) -> None:
-        self.path = folder / "socket"
-        self.steps: list[str] = []
-        self.log: Writer
-        self._folder = folder
-        self._signing = signing
-        self._stop = False
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        assert self._ready.wait(10)
-
-    def _on_step(self, name: str) -> None:
-        if name in self.steps:
-            self.steps.remove(name)
-            raise sqlite3.OperationalError("database or disk is full")
-
-    def _run(self) -> None:
-        self.log = writer(self._folder / "ledger.db", on_step=self._on_step)
-        signing: Checkpoints | None = None
-        if self._signing:
-            signing = checkpoints(self.log, self._folder / "memory", interval_s=0.05)
-        sequencer = Sequencer(self.log, self.path, signing)
-        self._ready.set()
-        sequencer.serve(lambda: self._stop)
-        sequencer.close()
-        self.log.close()
-
-    def stop(self) -> None:
-        self._stop = True
-        # It may be gone before it can be nudged.
-        with suppress(OSError), socket.socket(socket.AF_UNIX) as nudge:
-            nudge.connect(str(self.path))
-        self._thread.join(10)
-        assert not self._thread.is_alive()
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    running = Served(tmp_path)
-    yield running
-    running.stop()
-
-
-async def _ended(server: asyncio.Server) -> None:
-    """Let the handlers see the end of their connections."""
-    await asyncio.sleep(0.02)
-    server.close()
-    await server.wait_closed()
-
-
-def _raw(path: Path) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(10)
-    sock.connect(str(path))
-    return sock
+from tests.ledger.authors import Author, writer
+from tests.ledger.served import ROW, Served, connected
 
 
 def test_the_socket_is_private_and_goes_with_its_process(tmp_path: Path) -> None:
@@ -122,10 +54,10 @@ def test_the_socket_is_private_and_goes_with_its_process(tmp_path: Path) -> None
 def test_a_peer_that_speaks_otherwise_is_cut_off_and_nobody_else(
     served: Served, data: bytes
 ) -> None:
-    with _raw(served.path) as sock:
+    with connected(served.path) as sock:
         sock.sendall(data)
         assert sock.recv(1) == b""
-    with _raw(served.path) as sock:
+    with connected(served.path) as sock:
         sock.sendall(wire.encode_frame([ROW]))
         assert sock.recv(4) != b""
 
@@ -241,143 +173,17 @@ async def test_the_clock_goes_on_when_a_checkpoint_cannot_be_written(tmp_path: P
     running.stop()
 
 
-async def test_without_a_sequencer_an_append_is_unavailable(tmp_path: Path) -> None:
-    client = SequencerClient(tmp_path / "nobody")
-    for _ in range(2):
-        with pytest.raises(Unavailable) as caught:
-            await client.append(ROW)
-        assert caught.value.code == "sequencer-gone"
-    await client.close()
-
-
-async def test_a_lost_sequencer_fails_what_waits_and_a_new_one_is_found(tmp_path: Path) -> None:
-    server = await asyncio.start_unix_server(lambda r, w: w.close(), tmp_path / "socket")
-    client = SequencerClient(tmp_path / "socket")
-    outcomes = await asyncio.gather(*(client.append(ROW) for _ in range(5)), return_exceptions=True)
-    assert {getattr(o, "code", "") for o in outcomes} == {"sequencer-gone"}
-    await _ended(server)
-    running = Served(tmp_path)
-    assert isinstance(await client.append(ROW), Appended)
-    await client.close()
-    running.stop()
-
-
-async def test_a_silent_sequencer_is_given_up(tmp_path: Path) -> None:
-    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(-1)
-        writer.close()
-
-    server = await asyncio.start_unix_server(silent, tmp_path / "socket")
-    client = SequencerClient(tmp_path / "socket", limit_s=0.05)
-    with pytest.raises(Unavailable) as caught:
-        await client.append(ROW)
-    assert caught.value.code == "sequencer-silent"
-    await _ended(server)
-
-
-@pytest.mark.parametrize(
-    "answer", [b"\xff\xff\xff\xff", wire.encode_frame([wire.Done()] * 2)], ids=["long", "odd"]
-)
-async def test_an_answer_that_cannot_be_is_corrupt_or_ends_the_link(
-    tmp_path: Path, answer: bytes
-) -> None:
-    async def odd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        writer.write(answer)
-        await reader.read(-1)
-        writer.close()
-
-    server = await asyncio.start_unix_server(odd, tmp_path / "socket")
-    client = SequencerClient(tmp_path / "socket")
-    with pytest.raises(Exception, match=r"frame|something else"):
-        await client.append(ROW)
-    await client.close()
-    await _ended(server)
-
-
-async def test_too_many_waiting_appends_are_refused_as_busy(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client_module, "_MAX_WAITING", 3)
-    client = SequencerClient(served.path)
-    outcomes = await asyncio.gather(*(client.append(ROW) for _ in range(5)), return_exceptions=True)
-    assert [type(o) for o in outcomes] == [Appended] * 3 + [Busy] * 2
-    await client.close()
-
-
-async def test_a_caller_that_gave_up_does_not_disturb_the_others(served: Served) -> None:
-    client = SequencerClient(served.path)
-    first = asyncio.ensure_future(client.append(ROW))
-    second = asyncio.ensure_future(client.append(ROW))
-    await asyncio.sleep(0)
-    first.cancel()
-    assert isinstance(await second, Appended)
-    await client.close()
-
-
-async def test_closing_waits_for_what_is_under_way(served: Served) -> None:
-    client = SequencerClient(served.path)
-    sent = [asyncio.ensure_future(client.append(ROW)) for _ in range(10)]
-    await asyncio.sleep(0)
-    await client.close()
-    assert [type(outcome) for outcome in await asyncio.gather(*sent)] == [Appended] * 10
-
-
-async def test_an_oversized_append_takes_with_it_only_what_was_sealed_behind_it(
-    served: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wire, "MAX_FRAME_BYTES", 1000)
-    client = SequencerClient(served.path)
-    large = Append(audits=(AuditRow(bytes(2000)),))
-    sent = [asyncio.ensure_future(client.append(one)) for one in (ROW, large, ROW)]
-    await asyncio.wait(sent)
-    assert isinstance(sent[0].result(), Appended)
-    assert isinstance(sent[1].exception(), TooLarge)
-    assert isinstance(sent[2].exception(), Unavailable)
-    assert client.failures == 1
-    assert isinstance(await client.append(ROW), Appended)
-    await client.close()
-
-
-async def test_a_request_made_as_the_last_answer_comes_is_watched_too(tmp_path: Path) -> None:
-    frames, heard = wire.Frames(), list[object]()
-
-    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65_536):
-            for payload in frames.feed(data):
-                heard.extend(wire.decode_requests(payload))
-                if len(heard) == 1:
-                    writer.write(wire.encode_frame([wire.Done()]))
-        writer.close()
-
-    server = await asyncio.start_unix_server(once, tmp_path / "s")
-    client = SequencerClient(tmp_path / "s", limit_s=0.3)
-    answered, second = client._answered, list[asyncio.Future[wire.Answer]]()
-
-    def ask_first(answers: list[wire.Answer]) -> None:
-        second.append(client._ask(wire.Settle("")))
-        answered(answers)
-
-    client._answered = ask_first  # type: ignore[method-assign]
-    await client.settle()
-    with pytest.raises(Unavailable):
-        await asyncio.wait_for(second[0], 3)
-    await client.close()
-    server.close()
-    await server.wait_closed()
-
-
 def test_a_peer_that_does_not_read_its_answers_is_dropped(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sequencer_module, "_MAX_UNREAD_BYTES", 10)
-    with _raw(served.path) as sock:
+    with connected(served.path) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         frame = wire.encode_frame([ROW] * 256)
         with pytest.raises(OSError):
             for _ in range(2000):
                 sock.sendall(frame)
-    with _raw(served.path) as sock:
+    with connected(served.path) as sock:
         sock.sendall(wire.encode_frame([ROW]))
         assert sock.recv(4)
 
@@ -386,11 +192,11 @@ def test_more_peers_than_allowed_are_turned_away(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sequencer_module, "_MAX_PEERS", 2)
-    kept = [_raw(served.path) for _ in range(2)]
+    kept = [connected(served.path) for _ in range(2)]
     for sock in kept:
         sock.sendall(wire.encode_frame([ROW]))
         assert sock.recv(4)
-    with _raw(served.path) as sock:
+    with connected(served.path) as sock:
         assert sock.recv(1) == b""
     for sock in kept:
         sock.close()
@@ -447,7 +253,7 @@ async def test_a_sender_that_leaves_during_its_large_append_disturbs_nobody(
 ) -> None:
     author = Author()
     key = author.key_add()
-    with _raw(served.path) as sock:
+    with connected(served.path) as sock:
         sock.sendall(
             wire.encode_frame([Append((key, *(author.entry(b"%d" % n) for n in range(3_000))))])
         )
@@ -464,7 +270,11 @@ def test_what_a_writer_sent_over_an_earlier_connection_goes_with_it(
     monkeypatch.setattr(Sequencer, "_examine", lambda self: time.sleep(0.001))
     author = Author()
     settle, done = wire.encode_frame([wire.Settle("worker")]), wire.encode_frame([wire.Done()])
-    with _raw(served.path) as before, _raw(served.path) as other, _raw(served.path) as now:
+    with (
+        connected(served.path) as before,
+        connected(served.path) as other,
+        connected(served.path) as now,
+    ):
         before.sendall(settle)
         assert before.recv(100) == done
         other.sendall(wire.encode_frame([wire.Settle("bundle")]))
@@ -483,7 +293,7 @@ def test_what_a_writer_sent_over_an_earlier_connection_goes_with_it(
 
 def test_a_connection_that_was_given_up_cannot_end_the_later_one(served: Served) -> None:
     late, done = wire.encode_frame([wire.Settle("worker", 1)]), wire.encode_frame([wire.Done()])
-    with _raw(served.path) as before, _raw(served.path) as now:
+    with connected(served.path) as before, connected(served.path) as now:
         now.sendall(wire.encode_frame([wire.Settle("worker", 2)]))
         assert now.recv(100) == done
         # Read only now, as when too much waited.

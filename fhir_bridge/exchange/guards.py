@@ -1,0 +1,67 @@
+"""What an append was decided by, as cells of the sequencer (decisions 0003 and 0039).
+
+A guard names a cell and the ledger size that was read when deciding; the append is refused when
+the cell moved since. So nothing decided before a Consent, a directory entry or a conditional
+creation stands behind it on the ledger, whichever process wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from fhir_bridge.exchange.drafts import Draft
+from fhir_bridge.exchange.rooms import Rooms
+
+__all__ = ["Condition", "changes_names", "condition_of", "guards", "moved"]
+
+_GOVERNING = frozenset({"Consent", "Patient"})
+"""Types whose entries may change what consent says of a patient."""
+
+
+class Condition(NamedTuple):
+    """A condition that nothing met: its cell, and the ledger size that was looked through."""
+
+    cell: bytes
+    seen: int
+
+
+def condition_of(rooms: Rooms, author: str, type_: str, query: str) -> Condition:
+    """The condition before it is asked. One organisation's do not meet another's."""
+    cell = rooms.keys.cell("condition", author, type_, query)
+    return Condition(cell, rooms.locator.upto()[0])
+
+
+def guards(
+    rooms: Rooms, patients: Sequence[str], conditions: Iterable[Condition]
+) -> tuple[tuple[bytes, int], ...]:
+    """Conditions first, then the consents of ``patients`` and the names that they were read by."""
+    asked = [(condition.cell, condition.seen) for condition in conditions]
+    read = [(_consent_cell(rooms, p), rooms.consents.seen(p)) for p in patients]
+    names = [(_names_cell(rooms), rooms.gates.names_seen())] if patients else []
+    return (*asked, *read, *names)
+
+
+def moved(
+    rooms: Rooms, drafts: Sequence[Draft], conditions: Iterable[Condition]
+) -> tuple[bytes, ...]:
+    """The cells that an append of ``drafts`` moves."""
+    governed = sorted({p for d in drafts if d.type in _GOVERNING for p in d.governs})
+    return (
+        *(_consent_cell(rooms, patient) for patient in governed),
+        *((_names_cell(rooms),) if changes_names(drafts) else ()),
+        *(condition.cell for condition in conditions),
+    )
+
+
+def changes_names(drafts: Sequence[Draft]) -> bool:
+    """Whether names of the directory may change."""
+    return any(d.type == "Organization" for d in drafts)
+
+
+def _consent_cell(rooms: Rooms, patient: str) -> bytes:
+    return rooms.keys.cell("consent", patient)
+
+
+def _names_cell(rooms: Rooms) -> bytes:
+    return rooms.keys.cell("names")

@@ -36,7 +36,8 @@ def open_file(path: Path, key: bytes, *, writing: bool, cache_kib: int = 16_384)
     # would make another plan better: half the time of a look-up.
     db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     try:
-        db.execute("pragma cipher = 'chacha20'")
+        # AEGIS-256 (draft-irtf-cfrg-aegis-aead), an authenticating cipher: decision 0040.
+        db.execute("pragma cipher = 'aegis'")
         db.execute(f"pragma key = 'raw:{key.hex()}'")
         db.execute("pragma temp_store = memory")
         db.execute(f"pragma cache_size = -{cache_kib}")
@@ -49,7 +50,11 @@ def open_file(path: Path, key: bytes, *, writing: bool, cache_kib: int = 16_384)
             rows(db, "pragma query_only = on")
     except apsw.NotADBError:
         db.close()
-        raise Corrupt("the locator does not open with this key", code="locator-key") from None
+        raise Corrupt(
+            "the locator does not open with this key, or an earlier version wrote it; build it"
+            " anew from the ledger",
+            code="locator-key",
+        ) from None
     return db
 
 

@@ -52,7 +52,7 @@ def opened_up(path: Path, key: bytes, to: Path) -> bytes:
     """The decrypted bytes of a copy of the file."""
     shutil.copy(path, to)
     db = apsw.Connection(str(to))
-    db.execute("pragma cipher = 'chacha20'")
+    db.execute("pragma cipher = 'aegis'")
     db.execute(f"pragma key = 'raw:{key.hex()}'")
     db.execute("pragma journal_mode = delete").fetchall()
     db.execute("pragma rekey = ''").fetchall()

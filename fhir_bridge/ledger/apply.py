@@ -56,7 +56,7 @@ __all__ = [
     "read_entry",
 ]
 
-RECENT = 65_536
+RECENT = 16_384
 MOST_CELLS = 65_536
 WRITER_KINDS = frozenset({"genesis", "void", "audit"})
 """Only the sequencer itself writes these."""
@@ -126,7 +126,7 @@ class State:
                 del self.cells[cell]
 
     def remember(self, outcomes: dict[bytes, Appended | Refused]) -> None:
-        """Keep the outcomes of the last 65,536 appends at least, of twice that at most."""
+        """Keep the outcomes of the last 16,384 appends at least, of twice that at most."""
         self._recent.update(outcomes)
         if len(self._recent) >= RECENT:
             self._older, self._recent = self._recent, {}
@@ -261,22 +261,31 @@ class _Draft:
         self.chains: dict[bytes, Chain] = {}
         self.claims: set[bytes] = set()
         self.sequencer = turn.sequencer
+        self._origin = turn.origin
+        self._known: tuple[bytes, str] | None = None
+        """Key id and member of the entry before: they need no second look."""
+        self._chain: Chain = (0, FIRST)
 
     def take(self, read: Read, body: bytes, position: int, index: int, own: bool) -> None:
         core = read.core
-        if core.origin != self._turn.origin:
+        key = core.key_id
+        if core.origin != self._origin:
             raise _Refusal("wrong-origin", position)
-        if core.kind is Kind.CONTROL:
+        control = core.kind is Kind.CONTROL
+        if control:
             self._control(read, body, position, index, own)
-        self._check_author(core, position, index)
-        chain = self.chains.get(core.key_id) or self._turn.chain(core.key_id)
-        if (core.seq - 1, core.previous) != chain:
+        if control or self._known != (key, core.member):
+            self._check_author(core, position, index)
+            # A control entry may change what the next one is judged by.
+            self._known = None if control else (key, core.member)
+            self._chain = self.chains.get(key) or self._turn.chain(key)
+        if (core.seq - 1, core.previous) != self._chain:
             raise _Refusal("author-sequence", position)
         for claim in core.claims:
             if claim in self.claims or self._turn.taken(claim):
                 raise _Refusal("claim-taken", position)
-        self.claims.update(core.claims)
-        self.chains[core.key_id] = (core.seq, read.id)
+            self.claims.add(claim)
+        self._chain = self.chains[key] = (core.seq, read.id)
 
     def _author(self, key: bytes) -> Author | None:
         return self.authors.get(key) or self._turn.author(key)

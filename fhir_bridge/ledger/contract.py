@@ -151,7 +151,7 @@ class Ledger(Protocol):
         """Append; on return the outcome is durable (it survives kill -9 and power loss).
 
         Sending the same entries again is safe: the first outcome is given back, for the last
-        65,536 entries at least. Raises Unavailable when it could not be written (nothing of it
+        16,384 entries at least. Raises Unavailable when it could not be written (nothing of it
         is on the log) or when the sequencer is gone (it may be on the log: `settle` first), Busy
         when too much waits, TooLarge when no frame takes it.
         """

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 __all__ = [
     "OPERATOR_ROLE",
+    "OPERATOR_SCHEME",
     "Action",
     "Interaction",
     "Relation",
@@ -17,6 +18,9 @@ __all__ = [
 
 OPERATOR_ROLE = "operator"
 """Whoever owns the data folder. No registered client may carry it."""
+
+OPERATOR_SCHEME = "Operator "
+"""Before the organisation in ``Authorization``, on the owner's socket alone."""
 
 SubjectRef = str
 """The logical id of a Patient in this store (``Patient.id``), without the type."""

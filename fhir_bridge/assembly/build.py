@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fhir_bridge.api.contract import Style
 from fhir_bridge.api.outcome import failure, status_of
-from fhir_bridge.assembly.node import Places
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.clock import Clock
 from fhir_bridge.config import Settings
 from fhir_bridge.consent import Policy

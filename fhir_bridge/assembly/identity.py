@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fhir_bridge.assembly.node import Places
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.clock import Clock
 from fhir_bridge.config import Settings
 from fhir_bridge.errors import Unauthenticated
@@ -20,11 +20,10 @@ from fhir_bridge.smart import (
     TokenEndpoint,
     TokenKeys,
 )
-from fhir_bridge.terms import OPERATOR_ROLE, Requester, Scope
+from fhir_bridge.terms import OPERATOR_ROLE, OPERATOR_SCHEME, Requester, Scope
 
-__all__ = ["OPERATOR_SCHEME", "open_identity", "open_registry", "operator", "operator_of"]
+__all__ = ["open_identity", "open_registry", "operator", "operator_of"]
 
-OPERATOR_SCHEME = "Operator "
 _ALL = Scope("system", "*", frozenset("cruds"))
 
 

@@ -15,9 +15,10 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from fhir_bridge.assembly.build import open_locator
 from fhir_bridge.assembly.identity import operator
 from fhir_bridge.assembly.local import local_rooms
-from fhir_bridge.assembly.node import Places, open_keys
+from fhir_bridge.assembly.node import open_keys
 from fhir_bridge.assembly.owner import holder
 from fhir_bridge.assembly.owner_socket import OwnerSocket
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.assembly.serve import check_node
 from fhir_bridge.config import Settings
 from fhir_bridge.exchange import RequestInfo, Rooms, disclose, find, prove

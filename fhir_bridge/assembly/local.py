@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from fhir_bridge.assembly.build import build_rooms
 from fhir_bridge.assembly.follow import InlineFollower
-from fhir_bridge.assembly.node import Places, open_keys, open_locator_writer, open_writer
+from fhir_bridge.assembly.node import open_keys, open_locator_writer, open_writer
 from fhir_bridge.assembly.owner import owned
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.clock import Clock
 from fhir_bridge.config import Settings
 from fhir_bridge.exchange import Rooms

@@ -6,8 +6,7 @@ from __future__ import annotations
 import aiohttp
 import orjson
 
-from fhir_bridge.assembly.identity import OPERATOR_SCHEME
-from fhir_bridge.assembly.node import Places
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.config import Settings
 from fhir_bridge.errors import (
     BridgeError,
@@ -18,6 +17,7 @@ from fhir_bridge.errors import (
     NotFound,
     Unavailable,
 )
+from fhir_bridge.terms import OPERATOR_SCHEME
 
 __all__ = ["OwnerSocket"]
 

@@ -16,7 +16,8 @@ from fhir_bridge.assembly.build import build_rooms
 from fhir_bridge.assembly.bundles import BundleClient, serve_bundles
 from fhir_bridge.assembly.follow import FollowerClient, follow_forever
 from fhir_bridge.assembly.identity import open_identity, operator_of
-from fhir_bridge.assembly.node import Places, open_keys, open_locator_writer, open_writer
+from fhir_bridge.assembly.node import open_keys, open_locator_writer, open_writer
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.assembly.sockets import listening
 from fhir_bridge.assembly.surface import api_settings, log_line, surface
 from fhir_bridge.clock import Clock
@@ -37,7 +38,9 @@ __all__ = [
 ]
 
 Ready = Callable[[], None]
-_NICE = 19
+_BEHIND, _FAR_BEHIND = 10, 15
+"""Niceness of large Bundles behind small requests, and of the indexer behind everybody: an import
+is as fast as the one process that works on it."""
 
 COMMON_TYPES = (
     "AllergyIntolerance",
@@ -101,7 +104,8 @@ def sequencer_role(settings: Settings, ready: Ready) -> None:
 
 def indexer_role(settings: Settings, ready: Ready) -> None:
     """Fills the locator, behind everybody else."""
-    os.nice(_NICE)
+    os.nice(_FAR_BEHIND)
+    _quiet_collector()
     keys = open_keys(settings)
     places = Places.of(settings)
     reader = Reader(places.ledger)
@@ -113,7 +117,7 @@ def indexer_role(settings: Settings, ready: Ready) -> None:
 
 def bundle_role(settings: Settings, ready: Ready) -> None:
     """Works on large Bundles."""
-    os.nice(_NICE)
+    os.nice(_BEHIND)
 
     async def run() -> None:
         rooms = remote_rooms(settings, open_keys(settings), "bundle", Clock())
@@ -166,12 +170,17 @@ def remote_rooms(settings: Settings, keys: NodeKeys, role: str, clock: Clock) ->
     )
 
 
+def _quiet_collector() -> None:
+    """What exists now lives for ever, and next to nothing that comes is a cycle."""
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
+
 def _loop(run: Callable[[], Awaitable[None]]) -> None:
     """Run until done, with the garbage collector out of the way of what lives for ever."""
 
     async def main() -> None:
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
+        _quiet_collector()
         await run()
 
     uvloop.run(main())

@@ -9,8 +9,9 @@ from functools import partial
 
 from fhir_bridge.api.admission import is_loopback
 from fhir_bridge.assembly import roles
-from fhir_bridge.assembly.node import Places, open_keys
+from fhir_bridge.assembly.node import open_keys
 from fhir_bridge.assembly.owner import owned
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.assembly.supervisor import Role, supervise
 from fhir_bridge.clock import Clock
 from fhir_bridge.config import Settings

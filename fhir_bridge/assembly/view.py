@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from fhir_bridge.assembly.build import open_locator
-from fhir_bridge.assembly.node import Places, open_keys
+from fhir_bridge.assembly.node import open_keys
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.clock import Clock
 from fhir_bridge.config import Settings
 from fhir_bridge.consent import Policy

@@ -94,8 +94,8 @@ def _restore(arguments: argparse.Namespace) -> int:
 
 
 def _upgrade(arguments: argparse.Namespace) -> int:
-    from fhir_bridge.assembly.node import Places
     from fhir_bridge.assembly.owner import owned
+    from fhir_bridge.assembly.places import Places
     from fhir_bridge.config import load
     from fhir_bridge.errors import Unavailable
     from fhir_bridge.ledger import Reader, upgrade

@@ -60,8 +60,8 @@ class DemoNode:
     @contextmanager
     def running(self) -> Iterator[str]:
         """The base URL while a server runs; one that runs already is used as it is."""
-        from fhir_bridge.assembly.node import Places
         from fhir_bridge.assembly.owner import holder
+        from fhir_bridge.assembly.places import Places
         from fhir_bridge.config import load
 
         settings = load(self.config, {})

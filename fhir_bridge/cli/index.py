@@ -22,8 +22,9 @@ def declare(commands: Commands) -> None:
 
 
 def _rebuild(arguments: argparse.Namespace) -> int:
-    from fhir_bridge.assembly.node import Places, open_keys, open_locator_writer
+    from fhir_bridge.assembly.node import open_keys, open_locator_writer
     from fhir_bridge.assembly.owner import owned
+    from fhir_bridge.assembly.places import Places
     from fhir_bridge.assembly.serve import check_node
     from fhir_bridge.cli.meter import meter
     from fhir_bridge.clock import Clock

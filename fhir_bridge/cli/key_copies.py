@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fhir_bridge.assembly.node import Places, open_keys
+from fhir_bridge.assembly.node import open_keys
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.cli.files import new_folder
 from fhir_bridge.clock import Clock
 from fhir_bridge.config import Settings

@@ -60,7 +60,8 @@ def _declare_shred(verbs: Commands) -> None:
 
 
 def _rotate(arguments: argparse.Namespace) -> int:
-    from fhir_bridge.assembly.node import Places, open_keys
+    from fhir_bridge.assembly.node import open_keys
+    from fhir_bridge.assembly.places import Places
     from fhir_bridge.cli.receipts import generations
     from fhir_bridge.clock import Clock
     from fhir_bridge.config import load
@@ -132,8 +133,8 @@ def _backup(arguments: argparse.Namespace) -> int:
 
 
 def _restore(arguments: argparse.Namespace) -> int:
-    from fhir_bridge.assembly.node import Places
     from fhir_bridge.assembly.owner import owned
+    from fhir_bridge.assembly.places import Places
     from fhir_bridge.cli.key_copies import put_back, shred_again
     from fhir_bridge.config import load
 

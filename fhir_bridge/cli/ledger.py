@@ -49,7 +49,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _head(arguments: argparse.Namespace) -> int:
-    from fhir_bridge.assembly.node import Places
+    from fhir_bridge.assembly.places import Places
     from fhir_bridge.config import load
     from fhir_bridge.ledger import Reader
 
@@ -69,7 +69,7 @@ def _head(arguments: argparse.Namespace) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> int:
-    from fhir_bridge.assembly.node import Places
+    from fhir_bridge.assembly.places import Places
     from fhir_bridge.config import load
     from fhir_bridge.ledger import Reader
 

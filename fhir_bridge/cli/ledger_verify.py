@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fhir_bridge.assembly.node import Places, open_keys
+from fhir_bridge.assembly.node import open_keys
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.cli.files import read_file
 from fhir_bridge.cli.meter import meter
 from fhir_bridge.cli.words import say

@@ -16,8 +16,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from fhir_bridge.assembly.node import Places, open_keys
+from fhir_bridge.assembly.node import open_keys
 from fhir_bridge.assembly.owner import owned
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.cli.files import new_folder, read_file, write_file
 from fhir_bridge.cli.key_copies import back_up, put_back, shred_again
 from fhir_bridge.clock import Clock

@@ -21,7 +21,7 @@ from fhir_bridge.locator import Locator
 __all__ = ["body_loader", "chain_finder", "directives_loader", "facts_reader", "opened"]
 
 _LOOK_BACK = 256
-_KEPT_FACTS = 65_536
+_KEPT_FACTS = 16_384
 
 
 def opened(reader: Reader, opener: Opener, index: int) -> tuple[Header, bytes]:

@@ -31,7 +31,7 @@ CREATE TABLE {0}keyset (row BLOB PRIMARY KEY, handle BLOB NOT NULL UNIQUE, box B
 """
 _META = "CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;"
 BUSY_TIMEOUT_MS = 15_000
-_LOG_PAGES = 256
+_LOG_PAGES = 512
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from fhir_bridge.keys.recent import Recent
 
 __all__ = ["KeyStore"]
 
-DEFAULT_CACHED_SETS = 8192
+DEFAULT_CACHED_SETS = 4096
 _HANDLE_RANDOM = 12
 
 

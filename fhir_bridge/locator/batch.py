@@ -17,7 +17,7 @@ from fhir_bridge.locator.values import Hasher, packed
 __all__ = ["Batch", "Interned", "Texts"]
 
 _IMPLIED = -1
-_KEPT = 65_536
+_KEPT = 16_384
 _NEWEST = """select r.i from named x join res r on r.i = x.i
 where x.v = ? and r.t = ? and r.id = ? order by x.i desc limit 1"""
 

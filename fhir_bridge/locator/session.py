@@ -23,7 +23,7 @@ SHOWN = "r.state = 1 and gate(r.g)"
 """Stands beside every alias ``r`` of ``res``: current, not deleted, and let through."""
 
 _ABSENT = -9
-_KEPT = 65_536
+_KEPT = 16_384
 
 
 class Session:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fhir_bridge.assembly.node import Places
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.errors import BridgeError, Corrupt, Forbidden, NotFound
 from fhir_bridge.exchange import prove
 from fhir_bridge.keys import ed25519_holds, mldsa44_holds, open_stored

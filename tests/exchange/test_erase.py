@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from fhir_bridge.assembly.identity import operator
 from fhir_bridge.assembly.local import LocalNode, local_node
-from fhir_bridge.assembly.node import Places, create_node
+from fhir_bridge.assembly.node import create_node
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.cli import run
 from fhir_bridge.config import Settings, load
 from fhir_bridge.errors import BridgeError, Conflict, Corrupt, NotFound

@@ -13,13 +13,8 @@ import pytest
 
 from fhir_bridge.assembly.build import build_rooms
 from fhir_bridge.assembly.follow import InlineFollower
-from fhir_bridge.assembly.node import (
-    Places,
-    create_node,
-    open_keys,
-    open_locator_writer,
-    open_writer,
-)
+from fhir_bridge.assembly.node import create_node, open_keys, open_locator_writer, open_writer
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.clock import Clock
 from fhir_bridge.config import load
 from fhir_bridge.errors import Unavailable

@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from fhir_bridge.assembly.node import Places
+from fhir_bridge.assembly.places import Places
 from fhir_bridge.config import load
 from fhir_bridge.ledger import Reader
 from tests.http.node import Node, Web, client_of, exact, run

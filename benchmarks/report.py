@@ -118,6 +118,17 @@ def _size(size: Mapping[str, Any]) -> str:
     )
 
 
+def _import(run: Mapping[str, Any]) -> tuple[str, str]:
+    into = f"a node that holds {run['before']:,}" if run["before"] else "a new node"
+    return (
+        f"`import` of {run['records']:,} resources into {into}",
+        (
+            f"{run['per_s']:,.0f} resources/s, the start of the command included;"
+            f" {run['own_per_s']:,.0f} without"
+        ),
+    )
+
+
 def _rest(results: Mapping[str, Any]) -> str:
     beside, size, memory = results["read_beside_bundle"], results["size"], results["memory"]
     verify = results["verify"]
@@ -130,13 +141,7 @@ def _rest(results: Mapping[str, Any]) -> str:
             ),
         ),
         ("load over HTTP, large transactions", f"{results['load_per_s']:,.0f} resources/s"),
-        (
-            f"`import` of {results['import']['records']:,} resources",
-            (
-                f"{results['import']['per_s']:,.0f} resources/s, the start of the command included;"
-                f" {results['import']['own_per_s']:,.0f} without"
-            ),
-        ),
+        *(_import(results[which]) for which in ("import_anew", "import")),
         ("`ledger verify`", f"{verify['plain']['per_s']:,.0f} entries/s"),
         ("`ledger verify --signatures`", f"{verify['signatures']['per_s']:,.0f} entries/s"),
         ("size of the small records loaded here", _size(size)),

@@ -209,8 +209,8 @@ def read_beside_bundle(bench: Bench) -> dict[str, Any]:
     }
 
 
-def import_rate(bench: Bench) -> dict[str, Any]:
-    """``import`` of a folder of Bundles into the running node."""
+def to_import(bench: Bench) -> tuple[Path, int]:
+    """A folder of Bundles, and how many records they hold."""
     folder, maker = bench.node.home / "import", Maker(seed=4)
     folder.mkdir()
     records = 0
@@ -218,20 +218,41 @@ def import_rate(bench: Bench) -> dict[str, Any]:
         bundle = maker.household(bench.clients["clinic"].organization, 20, 8)
         (folder / f"{n}.json").write_text(text(bundle))
         records += len(bundle["entry"])
-        bench.json_bytes += sum(len(text(e["resource"])) for e in bundle["entry"])
-    before, started = bench.ledger(), time.monotonic()
-    told = bench.node.cli("import", str(folder))
+    return folder, records
+
+
+def imported(node: Node, folder: Path, records: int) -> dict[str, Any]:
+    """``import`` of the folder beside the running server of ``node``."""
+    [ledger] = node.data.rglob("ledger.db")
+    before, started = count(ledger), time.monotonic()
+    told = node.cli("import", str(folder))
     seconds = time.monotonic() - started
-    stored = bench.ledger().bodies - before.bodies
+    stored = count(ledger).bodies - before.bodies
     if stored != records:
         raise Void(f"{records} records in the folder, {stored} on the ledger")
-    bench.records += records
     return {
+        "before": before.bodies,
         "records": records,
         "seconds": seconds,
         "per_s": records / seconds,
         "own_per_s": records / told["seconds"],
     }
+
+
+def import_anew(bench: Bench, folder: Path, records: int) -> dict[str, Any]:
+    """The first load of a node: the middle of several, each into a new one."""
+    runs = []
+    for n in range(bench.size.rounds):
+        node = Node(bench.node.home / f"new{n}")
+        node.home.mkdir()
+        node.create()
+        node.start()
+        try:
+            runs.append(imported(node, folder, records))
+        finally:
+            node.stop()
+    runs.sort(key=lambda run: float(run["per_s"]))
+    return runs[len(runs) // 2] | {"rates": [round(run["per_s"], 1) for run in runs]}
 
 
 def verify_rate(bench: Bench, *words: str) -> dict[str, Any]:
@@ -309,8 +330,10 @@ def story(bench: Bench) -> dict[str, Any]:
         results["cells"][relation] = cells
     results["memory"] = node.memory_bytes()
     results["read_beside_bundle"] = read_beside_bundle(bench)
-    results["import"] = import_rate(bench)
+    folder, records = to_import(bench)
+    results["import"] = imported(node, folder, records)
     results["real_size"] = real_size(node.home)
+    results["import_anew"] = import_anew(bench, folder, records)
     results["verify"] = {
         "plain": verify_rate(bench),
         "signatures": verify_rate(bench, "--signatures"),

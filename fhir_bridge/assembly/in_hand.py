@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -29,7 +28,7 @@ def in_hand(settings: Settings, organization: str, work: Callable[[Operator], Aw
         check_node(settings)
         roles.warm()
         with behind(backstage(settings)):
-            return asyncio.run(_work(settings, organization, work))
+            return roles.run_loop(lambda: _work(settings, organization, work))
 
 
 async def _work(

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 import uvloop
 
@@ -32,12 +33,14 @@ __all__ = [
     "bundle_role",
     "indexer_role",
     "remote_rooms",
+    "run_loop",
     "sequencer_role",
     "warm",
     "worker_role",
 ]
 
 Ready = Callable[[], None]
+T = TypeVar("T")
 _BEHIND, _FAR_BEHIND = 10, 15
 """Niceness of large Bundles behind small requests, and of the indexer behind everybody: an import
 is as fast as the one process that works on it."""
@@ -126,7 +129,7 @@ def bundle_role(settings: Settings, ready: Ready) -> None:
         await _terminated()
         server.close()
 
-    _loop(run)
+    run_loop(run)
 
 
 def worker_role(settings: Settings, door: socket.socket, ready: Ready) -> None:
@@ -154,7 +157,7 @@ def worker_role(settings: Settings, door: socket.socket, ready: Ready) -> None:
         await _terminated()
         await asyncio.gather(*(serving.stop() for serving in servings))
 
-    _loop(run)
+    run_loop(run)
 
 
 def remote_rooms(settings: Settings, keys: NodeKeys, role: str, clock: Clock) -> Rooms:
@@ -176,14 +179,14 @@ def _quiet_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def _loop(run: Callable[[], Awaitable[None]]) -> None:
+def run_loop(run: Callable[[], Awaitable[T]]) -> T:
     """Run until done, with the garbage collector out of the way of what lives for ever."""
 
-    async def main() -> None:
+    async def main() -> T:
         _quiet_collector()
-        await run()
+        return await run()
 
-    uvloop.run(main())
+    return uvloop.run(main())
 
 
 async def _terminated() -> None:

@@ -28,6 +28,8 @@ _TRIES = 8
 class Use:
     """What an append is allowed by, and what it leaves behind."""
 
+    organization: str
+    """Who asks: ``decide`` knows it by the names that the directory gives it."""
     patients: Sequence[str]
     """Whose consents ``decide`` looks at."""
     decide: Callable[[], None]
@@ -82,7 +84,9 @@ def _append(
     rooms: Rooms, use: Use, entries: tuple[Entry, ...] = (), bumps: tuple[bytes, ...] = ()
 ) -> Append:
     rows = rooms.trail.rows(use.records())
-    return Append(entries, rows, guards(rooms, use.patients, use.conditions), bumps)
+    return Append(
+        entries, rows, guards(rooms, use.patients, use.organization, use.conditions), bumps
+    )
 
 
 def _moving() -> Unavailable:

@@ -15,7 +15,7 @@ from fhir_bridge.locator import Facts, Hit, Locator
 from fhir_bridge.search import parse as parse_query
 from fhir_bridge.search import plan
 
-__all__ = ["Directory"]
+__all__ = ["Directory", "identifiers"]
 
 
 class Directory:
@@ -35,7 +35,7 @@ class Directory:
             hit = self._locator().current("Organization", id_)
             if hit is None or hit.deleted or not self._trusted(hit.group):
                 return ()
-            return tuple(_identifiers(parse(self._body(hit.index))))
+            return tuple(identifiers(parse(self._body(hit.index))))
         hits = [hit for hit in self._named(organization) if self._trusted(hit.group)]
         # No match or two: nobody is meant for sure.
         return (f"Organization/{hits[0].id}",) if len(hits) == 1 else ()
@@ -50,7 +50,8 @@ class Directory:
         return facts.author == self._member and not facts.patients
 
 
-def _identifiers(tree: dict[str, Any]) -> list[str]:
+def identifiers(tree: dict[str, Any]) -> list[str]:
+    """The names of an Organization beside its id, as ``system|value``."""
     return [
         f"{one['system']}|{one['value']}"
         for one in tree.get("identifier", ())

@@ -115,7 +115,7 @@ class Gates:
         self._facts = facts
         self._aliases = aliases
         self._covered = covered
-        self._names_seen: int | None = None
+        self._names_seen: dict[str, int] = {}
         self._gates: OrderedDict[tuple[Requester, str], Gate] = OrderedDict()
         # Also those that are no longer kept: a request under way may hold one.
         self._live: WeakSet[Gate] = WeakSet()
@@ -154,18 +154,20 @@ class Gates:
         if asked is not None:
             self._asked.move_to_end(key)
         else:
-            self.names_seen()
+            self.names_seen(requester.organization)
             asked = ask(requester, action, aliases=self._aliases(requester.organization))
             self._asked[key] = asked
             if len(self._asked) > _KEPT_SHAPES:
                 self._asked.popitem(last=False)
         return asked
 
-    def names_seen(self) -> int:
-        """Ledger size up to which the names that are held were read, at least."""
-        if self._names_seen is None:
-            self._names_seen = self._covered()
-        return self._names_seen
+    def names_seen(self, organization: str) -> int:
+        """Ledger size up to which the names of ``organization`` that are held were read, at
+        least."""
+        seen = self._names_seen.get(organization)
+        if seen is None:
+            seen = self._names_seen[organization] = self._covered()
+        return seen
 
     def decide(self, facts: Facts, asked: Asked) -> Decision:
         """One decision, from the directives of every patient that ``facts`` names."""
@@ -202,7 +204,7 @@ class Gates:
     def forget_names(self) -> None:
         """The directory of organisations changed: names are resolved anew."""
         self._asked.clear()
-        self._names_seen = None
+        self._names_seen.clear()
         self._clear()
 
     def _clear(self) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from fhir_bridge.exchange.directory import identifiers
 from fhir_bridge.exchange.drafts import Draft
 from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.fhir import parse
 
 __all__ = ["Condition", "changes_names", "condition_of", "guards", "moved"]
 
@@ -33,12 +35,13 @@ def condition_of(rooms: Rooms, author: str, type_: str, query: str) -> Condition
 
 
 def guards(
-    rooms: Rooms, patients: Sequence[str], conditions: Iterable[Condition]
+    rooms: Rooms, patients: Sequence[str], organization: str, conditions: Iterable[Condition]
 ) -> tuple[tuple[bytes, int], ...]:
-    """Conditions first, then the consents of ``patients`` and the names that they were read by."""
+    """Conditions first, then the consents of ``patients`` and the names of ``organization``."""
     asked = [(condition.cell, condition.seen) for condition in conditions]
     read = [(_consent_cell(rooms, p), rooms.consents.seen(p)) for p in patients]
-    names = [(_names_cell(rooms), rooms.gates.names_seen())] if patients else []
+    seen = rooms.gates.names_seen(organization) if patients and organization else None
+    names = [(_name_cell(rooms, organization), seen)] if seen is not None else []
     return (*asked, *read, *names)
 
 
@@ -49,7 +52,7 @@ def moved(
     governed = sorted({p for d in drafts if d.type in _GOVERNING for p in d.governs})
     return (
         *(_consent_cell(rooms, patient) for patient in governed),
-        *((_names_cell(rooms),) if changes_names(drafts) else ()),
+        *(_name_cell(rooms, name) for name in sorted(_names(rooms, drafts))),
         *(condition.cell for condition in conditions),
     )
 
@@ -59,9 +62,25 @@ def changes_names(drafts: Sequence[Draft]) -> bool:
     return any(d.type == "Organization" for d in drafts)
 
 
+def _names(rooms: Rooms, drafts: Sequence[Draft]) -> set[str]:
+    """What `Directory` reads: the names that Organizations of this node have now or had before."""
+    names: set[str] = set()
+    for draft in drafts:
+        if draft.type != "Organization" or draft.facts.author != rooms.member:
+            continue
+        names.add(f"Organization/{draft.id}")
+        before = rooms.locator.current(draft.type, draft.id) if draft.number > 1 else None
+        bodies = [draft.stored] if draft.stored else []
+        if before is not None and not before.deleted:
+            bodies.append(rooms.bodies.get(before.index))
+        for body in bodies:
+            names.update(identifiers(parse(body)))
+    return names
+
+
 def _consent_cell(rooms: Rooms, patient: str) -> bytes:
     return rooms.keys.cell("consent", patient)
 
 
-def _names_cell(rooms: Rooms) -> bytes:
-    return rooms.keys.cell("names")
+def _name_cell(rooms: Rooms, name: str) -> bytes:
+    return rooms.keys.cell("name", name)

@@ -250,7 +250,7 @@ async def _commit(
         return written(rooms, requester, request, [draft], kind)
 
     try:
-        use = Use(draft.governs, decide, records, unmet)
+        use = Use(requester.organization, draft.governs, decide, records, unmet)
         result = await commit_drafts(rooms, [draft], use)
     except Forbidden as error:
         await refused(rooms, requester, request, draft.facts.patients, kind, error.code)

@@ -150,4 +150,4 @@ async def refused(
             for patient in patients or ("",)
         ]
 
-    await record_use(rooms, Use((), lambda: None, records))
+    await record_use(rooms, Use(requester.organization, (), lambda: None, records))

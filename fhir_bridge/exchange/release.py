@@ -40,7 +40,7 @@ async def release(
         decisions = {hit.group: gate.decision(hit.group) for hit in hits}
         return released(rooms, requester, request, hits, decisions, kind)
 
-    return (await record_use(rooms, Use(patients, decide, records))).size
+    return (await record_use(rooms, Use(requester.organization, patients, decide, records))).size
 
 
 def patients_of(rooms: Rooms, hits: Sequence[Hit]) -> list[str]:

@@ -243,7 +243,7 @@ async def _commit(rooms: Rooms, requester: Requester, request: RequestInfo, plan
 
     patients = {p for draft in plan.drafts for p in draft.governs}
     patients.update(patients_of(rooms, [*plan.followed, *told]))
-    use = Use(sorted(patients), decide, records, plan.conditions.unmet)
+    use = Use(requester.organization, sorted(patients), decide, records, plan.conditions.unmet)
     if not plan.drafts:
         return (await record_use(rooms, use)).size if told else rooms.reader.size()
     try:

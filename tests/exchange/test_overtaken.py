@@ -11,6 +11,7 @@ import pytest
 
 from fhir_bridge.errors import Forbidden, NotFound, Unavailable
 from fhir_bridge.exchange import consents, prove
+from fhir_bridge.ledger import Append, Appended, Refused
 from tests.exchange.moving import around_the_next_append, permitted, until
 from tests.exchange.world import CLINIC, HOSPITAL, Tree, World, consent, observation
 
@@ -169,5 +170,45 @@ async def test_a_name_that_another_process_took_away_opens_nothing(
         await world.update(node, made.id, {"resourceType": "Organization", "name": "Clinic"})
 
     around_the_next_append(beside, renamed)
+    with pytest.raises(NotFound):
+        await beside.read(clinic, "Patient", patient)
+
+
+async def test_names_of_others_may_change_meanwhile(world: World, beside: World) -> None:
+    first, _, _ = await permitted(world)
+    node = replace(HOSPITAL, organization=world.rooms.member)
+    real, appends = beside.rooms.pen._append, list[int]()
+
+    async def counted(append: Append) -> Appended | Refused:
+        appends.append(1)
+        return await real(append)
+
+    async def another() -> None:
+        await world.create(node, {"resourceType": "Organization", "name": "Harbour"})
+
+    beside.rooms.pen._append = counted
+    around_the_next_append(beside, another)
+    assert (await beside.read(CLINIC, "Patient", first)).id == first
+    assert len(appends) == 1, "nobody waits, or tries again, for names that are not its own"
+
+
+async def test_an_identifier_that_two_organisations_have_names_nobody(
+    world: World, beside: World
+) -> None:
+    node = replace(HOSPITAL, organization=world.rooms.member)
+    identifier = {"system": "http://hospital.example/organizations", "value": "c"}
+    named = {"resourceType": "Organization", "identifier": [identifier]}
+    made = await world.create(node, named)
+    clinic = replace(CLINIC, organization="http://hospital.example/organizations|c")
+    patient = await world.patient()
+    by_id = consent(patient)
+    by_id["provision"]["actor"][0]["reference"] = {"reference": f"Organization/{made.id}"}
+    await world.create(HOSPITAL, by_id)
+    assert (await beside.read(clinic, "Patient", patient)).id == patient
+
+    async def twin() -> None:
+        await world.create(node, named)
+
+    around_the_next_append(beside, twin)
     with pytest.raises(NotFound):
         await beside.read(clinic, "Patient", patient)

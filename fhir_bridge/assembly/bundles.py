@@ -22,6 +22,7 @@ from fhir_bridge.api import unexpected
 from fhir_bridge.errors import BridgeError, Fault, Issue, Unavailable
 from fhir_bridge.exchange import Answer, Operated, RequestInfo, Rooms, carry_out
 from fhir_bridge.exchange.effects import decide_anew
+from fhir_bridge.exchange.shown import shown
 from fhir_bridge.terms import OPERATOR_ROLE, Requester, Scope
 
 __all__ = ["BundleClient", "serve_bundles"]
@@ -120,12 +121,9 @@ class BundleClient:
         unknown = told.changes is None
         self._heard = told.serial if unknown else max(self._heard, told.serial)
         effect = self._hear(told.changes, told.size)
-        if told.settled:
-            # First the locator: unlike an effect it gives up when nobody answers. What is durable
-            # by now must not look as if it were not.
-            with suppress(BridgeError):
-                await rooms.follower.reached(told.size)
-                await asyncio.shield(effect)
+        # First the locator: unlike an effect it gives up when nobody answers.
+        if told.settled and await shown(rooms, told.size):
+            await asyncio.shield(effect)
         return told
 
     async def _answer(self, ask: _Ask) -> _Told:
@@ -180,8 +178,7 @@ async def _work(rooms: Rooms, operated: Operated, ask: _Ask) -> _Told:
             done = await operated.run(ask.kind, who, request, ask.raw, ask.base_url)
             return _Told(done.raw, done.index, settled=operated.is_idle)
         done = await carry_out(rooms, ask.kind, who, request, ask.raw, ask.base_url)
-        with suppress(Unavailable):
-            await rooms.pending.settle_all()
+        await shown(rooms, rooms.pending.high)
         return _Told(done.raw, done.index)
     except BridgeError as error:
         return _Told(

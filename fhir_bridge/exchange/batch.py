@@ -6,10 +6,8 @@ R4 http.html#transaction: the entries of a batch do not depend on one another.
 from __future__ import annotations
 
 import asyncio
-import logging
 from itertools import groupby
 
-from fhir_bridge.errors import BridgeError, Fault
 from fhir_bridge.exchange.answer import Written, response_bundle
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.entries import (
@@ -17,6 +15,7 @@ from fhir_bridge.exchange.entries import (
     deleted_line,
     entries_of,
     read_line,
+    told,
     version_of,
     written_line,
 )
@@ -28,7 +27,6 @@ from fhir_bridge.terms import Requester
 __all__ = ["batch"]
 
 _AT_ONCE = 64
-_log = logging.getLogger("fhir_bridge.exchange")
 
 
 async def batch(
@@ -43,34 +41,13 @@ async def batch(
         for start in range(0, len(pairs), width):
             lines += await asyncio.gather(
                 *(
-                    _told(rooms, requester, request, place, entry, base_url)
+                    told(rooms, _alone(rooms, requester, request, place, entry, base_url))
                     for place, entry in pairs[start : start + width]
                 )
             )
     return Answer(
         response_bundle("batch-response", lines, rooms.clock.new_id()), rooms.reader.size()
     )
-
-
-async def _told(
-    rooms: Rooms,
-    requester: Requester,
-    request: RequestInfo,
-    place: int,
-    entry: Entry,
-    base_url: str,
-) -> Written:
-    """The line of one entry, its failure included."""
-    try:
-        return await _alone(rooms, requester, request, place, entry, base_url)
-    except BridgeError as error:
-        told = error
-    except Exception as error:
-        # A fault of ours in one entry: by its kind, never its message, and the others go on.
-        _log.error("an entry of a batch ended with %s", type(error).__name__)
-        told = Fault("an unexpected error", code="unexpected")
-    status, outcome = rooms.tell(told)
-    return Written(status, outcome=outcome)
 
 
 async def _alone(

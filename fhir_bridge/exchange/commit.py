@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from fhir_bridge.errors import Conflict, Fault, Unavailable
@@ -13,6 +12,7 @@ from fhir_bridge.exchange.drafts import Draft
 from fhir_bridge.exchange.effects import decide_anew
 from fhir_bridge.exchange.guards import Condition, changes_names, guards, moved
 from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.shown import shown
 from fhir_bridge.exchange.trail import audit_pairs
 from fhir_bridge.ledger import Append, Appended, Entry, Refused
 
@@ -131,12 +131,8 @@ async def _note(rooms: Rooms, drafts: Sequence[Draft], result: Appended, later: 
         return
     rooms.changes.note(changes)
     effect = rooms.effects.start(decide_anew(rooms.gates, rooms.follower, changes, result.size))
-    if not later:
-        # It is durable: a locator that does not answer must not make anybody repeat it. Until
-        # it does, the guards refuse what was decided before.
-        with suppress(Unavailable):
-            await rooms.follower.reached(result.size)
-            await asyncio.shield(effect)
+    if not later and await shown(rooms, result.size):
+        await asyncio.shield(effect)
 
 
 async def _refused(rooms: Rooms, result: Refused, use: Use) -> None:

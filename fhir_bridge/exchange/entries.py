@@ -5,13 +5,14 @@ What transactions and batches do alike (R4 http.html#transaction, bundle.html).
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from fhir_bridge.clock import instant
-from fhir_bridge.errors import BridgeError, Incorrect, Unsupported
+from fhir_bridge.errors import BridgeError, Fault, Incorrect, Unsupported
 from fhir_bridge.exchange.answer import Written
 from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.disclose import read
@@ -29,10 +30,12 @@ __all__ = [
     "deleted_line",
     "entries_of",
     "read_line",
+    "told",
     "version_of",
     "written_line",
 ]
 
+_log = logging.getLogger("fhir_bridge.exchange")
 _TAG = re.compile(r'\s*(?:W/)?"([A-Za-z0-9\-.]{1,64})"\s*')
 _LETTERS = {"POST": "c", "PUT": "u", "DELETE": "d", "GET": "r"}
 
@@ -78,6 +81,8 @@ def admitted(requester: Requester, place: int, entry: Entry) -> Work:
     if entry.method == "GET":
         return Work(place, entry, None, type_, id_)
     require_scope(requester, type_, letter)
+    if entry.if_none_exist:
+        require_scope(requester, type_, "s")
     if entry.method == "DELETE":
         return Work(place, entry, None, type_, _one_id(id_, where))
     if entry.resource_raw is None:
@@ -141,6 +146,20 @@ async def read_line(
         answer = await search(rooms, requester, request, type_, pairs, base_url)
         return Written("200 OK", raw=answer.raw)
     raise Unsupported("a GET entry is Type/id or Type?search here", code="not-supported")
+
+
+async def told(rooms: Rooms, line: Awaitable[Written]) -> Written:
+    """The line of one entry, its failure included; a fault of ours by its kind, never its
+    message, and the other entries go on."""
+    try:
+        return await line
+    except BridgeError as error:
+        failure = error
+    except Exception as error:
+        _log.error("an entry of a Bundle ended with %s", type(error).__name__)
+        failure = Fault("an unexpected error", code="unexpected")
+    status, outcome = rooms.tell(failure)
+    return Written(status, outcome=outcome)
 
 
 def written_line(

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
+from urllib.parse import parse_qsl, urlencode
 
 from fhir_bridge.exchange.directory import identifiers
 from fhir_bridge.exchange.drafts import Draft
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.fhir import parse
 
-__all__ = ["Condition", "changes_names", "condition_of", "guards", "moved"]
+__all__ = ["Condition", "canonical", "changes_names", "condition_of", "guards", "moved"]
 
 _GOVERNING = frozenset({"Consent", "Patient"})
 """Types whose entries may change what consent says of a patient."""
@@ -30,8 +31,13 @@ class Condition(NamedTuple):
 
 def condition_of(rooms: Rooms, author: str, type_: str, query: str) -> Condition:
     """The condition before it is asked. One organisation's do not meet another's."""
-    cell = rooms.keys.cell("condition", author, type_, query)
+    cell = rooms.keys.cell("condition", author, type_, canonical(query))
     return Condition(cell, rooms.locator.upto()[0])
+
+
+def canonical(query: str) -> str:
+    """One spelling of the same condition, however it is encoded and ordered."""
+    return urlencode(sorted(parse_qsl(query, keep_blank_values=True)))
 
 
 def guards(

@@ -13,7 +13,7 @@ from fhir_bridge.exchange.commit import Records, Use, commit_drafts
 from fhir_bridge.exchange.contract import Receipt, RequestInfo
 from fhir_bridge.exchange.disclose import read
 from fhir_bridge.exchange.drafts import Draft, new_version, tombstone
-from fhir_bridge.exchange.guards import Condition
+from fhir_bridge.exchange.guards import Condition, canonical
 from fhir_bridge.exchange.match import Conditions
 from fhir_bridge.exchange.records import refused, written
 from fhir_bridge.exchange.resolve import local_links
@@ -50,6 +50,9 @@ async def create(
     resource = admit(raw, expected_type=type_)
     if if_none_exist is None:
         return await _create(rooms, requester, request, resource)
+    # It is looked for, and what is found is given: asked before anything can tell.
+    require_scope(requester, type_, "s")
+    require_scope(requester, type_, "r")
     # Equal conditions take turns, or several would find nothing and all but one be refused.
     async with rooms.turns.of(type_, condition_turn(rooms, requester, if_none_exist)):
         for _ in range(_RACES):
@@ -57,12 +60,16 @@ async def create(
                 return await _create_once(rooms, requester, request, resource, if_none_exist)
             except (Conflict, Gone, NotFound):
                 await rooms.follower.reached(rooms.reader.size())
-    raise Conflict("other writes keep coming first; try again", code="version-conflict")
+    raise _elsewhere()
+
+
+def _elsewhere() -> Conflict:
+    return Conflict("other writes keep coming first; try again", code="version-conflict")
 
 
 def condition_turn(rooms: Rooms, requester: Requester, query: str) -> str:
     """What `Turns` knows a condition by: another organisation must not learn by waiting."""
-    return f"{rooms.gates.author(requester)}?{query}"
+    return f"{rooms.gates.author(requester)}?{canonical(query)}"
 
 
 async def _create_once(
@@ -72,8 +79,9 @@ async def _create_once(
     try:
         hit = await conditions.only(resource.type, query)
     except Precondition:
-        await conditions.tell(request)
-        raise
+        if await conditions.tell(request):
+            raise
+        raise _elsewhere() from None
     if hit is not None:
         return await _existing(rooms, requester, request, hit)
     return await _create(rooms, requester, request, resource, conditions.unmet)
@@ -130,7 +138,7 @@ async def update(
                 return await _commit(rooms, requester, request, draft, "update", hit)
             except Conflict:
                 await rooms.follower.reached(rooms.reader.size())
-    raise Conflict("other writes keep coming first; try again", code="version-conflict")
+    raise _elsewhere()
 
 
 async def delete(
@@ -162,7 +170,7 @@ async def delete(
                 return await _commit(rooms, requester, request, draft, "delete", hit)
             except Conflict:
                 await rooms.follower.reached(rooms.reader.size())
-    raise Conflict("other writes keep coming first; try again", code="version-conflict")
+    raise _elsewhere()
 
 
 async def may_change(

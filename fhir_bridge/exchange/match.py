@@ -6,11 +6,12 @@ refusal as well, tells what conditions found: that is a disclosure like that of 
 
 from __future__ import annotations
 
+from hashlib import sha256
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from fhir_bridge.errors import Incorrect, Precondition
+from fhir_bridge.errors import Incorrect, NotFound, Precondition
 from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.guards import Condition, condition_of
 from fhir_bridge.exchange.release import release
@@ -21,6 +22,8 @@ from fhir_bridge.terms import Requester
 
 __all__ = ["Conditions"]
 
+_LONGEST = 16_000
+
 
 class Conditions:
     """Asks the conditions of one request, and knows what was told by asking."""
@@ -28,7 +31,7 @@ class Conditions:
     def __init__(self, rooms: Rooms, requester: Requester) -> None:
         self._rooms = rooms
         self._requester = requester
-        self._asked: list[str] = []
+        self._asked: dict[str, None] = {}
         self._found: dict[int, Hit] = {}
         self._gone: set[tuple[str, str]] = set()
         self.unmet: list[Condition] = []
@@ -53,7 +56,7 @@ class Conditions:
         gate = self._rooms.gates.reading(self._requester, "s")
         hits = self._rooms.locator.search(plan(asked), gate).hits
         left = [hit for hit in hits if (hit.type, hit.id) not in self._gone][:2]
-        self._asked.append(f"{type_}?{query}")
+        self._asked[f"{type_}?{query}"] = None
         self._found.update((hit.index, hit) for hit in left)
         return left
 
@@ -75,11 +78,20 @@ class Conditions:
 
     def told(self, request: RequestInfo) -> RequestInfo:
         """The request with its conditions for its query, as the record of them keeps it."""
-        return msgspec.structs.replace(request, query=" ".join(self._asked))
+        text = " ".join(self._asked)
+        if len(text) > _LONGEST:
+            digest = sha256(text.encode()).hexdigest()
+            text = f"{text[:_LONGEST]}… {len(self._asked)} conditions, SHA-256 {digest}"
+        return msgspec.structs.replace(request, query=text)
 
-    async def tell(self, request: RequestInfo) -> None:
-        """Record what a refusal tells. NotFound when a Consent came in the meantime: what was
-        found is then to be looked for again."""
-        if self._asked:
-            told = self.told(request)
+    async def tell(self, request: RequestInfo) -> bool:
+        """Record what a refusal tells. False when a Consent came in the meantime: what was found
+        is then to be looked for again."""
+        if not self._asked:
+            return True
+        told = self.told(request)
+        try:
             await release(self._rooms, self._requester, told, "s", self.found, "search")
+        except NotFound:
+            return False
+        return True

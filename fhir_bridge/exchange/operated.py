@@ -7,12 +7,10 @@ the ledger itself refuses a disclosure that was decided before.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
-from fhir_bridge.errors import Unavailable
 from fhir_bridge.exchange.bundle import carry_out
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.shown import shown
 from fhir_bridge.terms import Requester
 
 __all__ = ["Operated"]
@@ -42,12 +40,9 @@ class Operated:
             told = error
         finally:
             self._under_way -= 1
-        if self.is_idle:
-            # In this order: the first gives up when the locator does not answer. What is durable
-            # by now must not look as if it were not.
-            with suppress(Unavailable):
-                await self._rooms.pending.settle_all()
-                await self._rooms.effects.settled()
+        # In this order: the first gives up when the locator does not answer.
+        if self.is_idle and await shown(self._rooms, self._rooms.pending.high):
+            await self._rooms.effects.settled()
         if isinstance(told, Exception):
             raise told
         return told

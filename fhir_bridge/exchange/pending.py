@@ -35,6 +35,8 @@ class Pending:
         self._resources: dict[tuple[str, str], int] = {}
         self._types: dict[str, int] = {}
         self._high = 0
+        self._owed = 0
+        """What everybody waits for (`shown`), whatever they ask about."""
 
     def wrote(self, type_: str, id_: str, size: int) -> None:
         """A version of this resource is on the ledger once it has ``size`` entries."""
@@ -44,9 +46,17 @@ class Pending:
         if len(self._resources) >= self._sweep_at:
             self._sweep()
 
+    def owe(self, size: int) -> None:
+        """Let everybody wait until the locator covers ``size``."""
+        self._owed = max(self._owed, size)
+
     def _sweep(self) -> None:
         """Forget what the locator shows: where much is written, all of it never is at once."""
-        covered = self._covered()
+        try:
+            covered = self._covered()
+        except Exception:
+            # What was just written is durable: a locator that cannot be read waits for next time.
+            covered = 0
         self._resources = {key: size for key, size in self._resources.items() if size > covered}
         self._sweep_at = max(_KEPT, 2 * len(self._resources))
 
@@ -57,12 +67,12 @@ class Pending:
 
     async def settle(self, type_: str, id_: str) -> None:
         """Wait until the locator shows every write of this process to one resource."""
-        if self._resources or self._pen.broken:
+        if self._resources or self._owed or self._pen.broken:
             await self._reached(self._resources.get((type_, id_), 0))
 
     async def settle_types(self, types: Iterable[str]) -> None:
         """Wait until the locator shows every write of this process to these types."""
-        if self._types or self._pen.broken:
+        if self._types or self._owed or self._pen.broken:
             await self._reached(max((self._types.get(t, 0) for t in types), default=0))
 
     async def settle_all(self) -> None:
@@ -73,8 +83,11 @@ class Pending:
         if self._pen.broken:
             # A write whose answer was lost may be there, a revocation among them.
             await self._pen.whole()
+        size = max(size, self._owed)
         if size > self._follower.known:
             await self._follower.reached(size)
+        if self._owed <= self._follower.known:
+            self._owed = 0
         if self._types and self._high <= self._follower.known:
             self._resources.clear()
             self._types.clear()

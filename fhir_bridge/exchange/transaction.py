@@ -7,7 +7,7 @@ does not resolve is named by its place, all of it at once.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -22,9 +22,11 @@ from fhir_bridge.exchange.entries import (
     deleted_line,
     entries_of,
     read_line,
+    told,
     version_of,
     written_line,
 )
+from fhir_bridge.exchange.guards import canonical
 from fhir_bridge.exchange.ingest import (
     condition_turn,
     gone_already,
@@ -83,28 +85,17 @@ async def _carry_out(
     for _ in range(_RACES):
         conditions = Conditions(rooms, requester)
         try:
-            plan = await _told_of(
-                request, conditions, _plan(rooms, requester, request, works, conditions, base_url)
-            )
+            plan = await _plan(rooms, requester, request, works, conditions, base_url)
             return await _commit(rooms, requester, request, plan)
         except Conflict:
-            # Another write to one of the resources came first: everything is looked at again.
-            await rooms.follower.reached(rooms.reader.size())
+            pass
+        except BridgeError:
+            # A refusal tells of the conditions too: only once that is on the ledger.
+            if await conditions.tell(request):
+                raise
+        # Another write, or a Consent, came first: everything is looked at again.
+        await rooms.follower.reached(rooms.reader.size())
     raise Conflict("other writes keep coming first; try again", code="version-conflict")
-
-
-async def _told_of(
-    request: RequestInfo, conditions: Conditions, planning: Awaitable[_Plan]
-) -> _Plan:
-    """The plan; a refusal only once what it tells of the conditions is on the ledger."""
-    try:
-        return await planning
-    except BridgeError:
-        try:
-            await conditions.tell(request)
-        except NotFound as moved:
-            raise Conflict(moved.message) from moved
-        raise
 
 
 async def _plan(
@@ -188,7 +179,8 @@ def _once(works: list[Work]) -> None:
     for work in works:
         if work.entry.method == "GET" or work.done is not None:
             continue
-        names = [work.id] + ([f"?{work.entry.if_none_exist}"] if work.entry.if_none_exist else [])
+        condition = work.entry.if_none_exist
+        names = [work.id, *([f"?{canonical(condition)}"] if condition else [])]
         if any((work.type, name) in seen for name in names):
             raise Incorrect(
                 "a resource stands in the transaction twice",
@@ -262,12 +254,8 @@ async def _line(
     if work.done is not None:
         return work.done
     if work.entry.method == "GET":
-        try:
-            return await read_line(rooms, requester, request, work.entry, base_url)
-        except BridgeError as error:
-            # The writes are durable by now: the answer as a whole must not deny that.
-            status, outcome = rooms.tell(error)
-            return Written(status, outcome=outcome)
+        # The writes are durable by now: the answer as a whole must not deny that.
+        return await told(rooms, read_line(rooms, requester, request, work.entry, base_url))
     draft = work.draft
     assert draft is not None  # every entry that is not reading was drafted
     if work.entry.method == "DELETE":

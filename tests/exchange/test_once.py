@@ -145,3 +145,14 @@ async def test_a_fault_in_one_entry_of_a_batch_is_its_own_line(
     assert told == ["500", "201"]
     assert "KeyError" in caplog.text
     assert "Muster" not in caplog.text + answer.raw.decode()
+
+
+async def test_one_condition_has_many_spellings(world: World, beside: World) -> None:
+    named = {**_PATIENT, "name": [{"family": "Muster"}]}
+
+    async def meanwhile() -> None:
+        assert (await world.create(HOSPITAL, named, f"{_SEVEN}&family=Muster")).created
+
+    around_the_next_append(beside, meanwhile)
+    other = f"family=Muster&identifier={_MRN}%7C7"
+    assert not (await beside.create(HOSPITAL, named, other)).created

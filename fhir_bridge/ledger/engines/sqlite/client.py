@@ -82,6 +82,8 @@ class SequencerClient(Pipe):
             unsent = unsent[count:]
         if not unsent:
             return
+        if not self._futures:
+            self._unwatch()
         # What was sealed behind the one that does not go would continue over a gap.
         self.failures += 1
         if self._link is not None:
@@ -119,12 +121,15 @@ class SequencerClient(Pipe):
             self.failures += isinstance(answer, Failed)
             if not future.done():
                 future.set_result(answer)
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        self._unwatch()
         if self._futures or self._unsent:
             loop = asyncio.get_running_loop()
             self._watch = loop.call_later(self._limit_s, self._overdue)
+
+    def _unwatch(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
     def _overdue(self) -> None:
         self._watch = None
@@ -137,9 +142,7 @@ class SequencerClient(Pipe):
         self._futures.clear()
         self._unsent = []
         self._flushing = False
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        self._unwatch()
         if link is not None:
             link.abort()
         self.failures += bool(futures)

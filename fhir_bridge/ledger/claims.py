@@ -1,9 +1,9 @@
 """Which claim names are taken: eight bytes per claim, in memory.
 
 Names are 32 bytes of a keyed hash, so their first eight bytes tell a thousand million of them
-apart with a chance of one in 40 of a single false refusal; a refusal is the safe side. Sorted
-runs are merged when the younger is as long as the elder: a log-structured tree with one run
-per size, so that a look-up bisects a handful of arrays.
+apart with a chance of one in 40 of a single false refusal; a refusal is the safe side. They
+stand in sorted buckets by their first twelve bits: finding and adding bisect one short array,
+and no step grows with the log, as merging would.
 """
 
 from __future__ import annotations
@@ -19,32 +19,34 @@ __all__ = ["Claims"]
 
 RUN_LENGTH = 4096
 _KEPT_BYTES = 8
+_BUCKET_BITS = 12
+_SHIFT = 8 * _KEPT_BYTES - _BUCKET_BITS
 
 
 class Claims:
-    """A set that only grows."""
+    """A set that only grows, and what of it no segment on disk holds yet."""
 
     def __init__(self, run_length: int = RUN_LENGTH) -> None:
         self._run_length = run_length
-        self._young: set[int] = set()
-        self._runs: list[array[int]] = []
+        self._buckets = [array("Q") for _ in range(1 << _BUCKET_BITS)]
+        self._young: list[int] = []
 
     def __contains__(self, name: bytes) -> bool:
         key = int.from_bytes(name[:_KEPT_BYTES], "big")
-        if key in self._young:
-            return True
-        for run in reversed(self._runs):
-            at = bisect_left(run, key)
-            if at < len(run) and run[at] == key:
-                return True
-        return False
+        bucket = self._buckets[key >> _SHIFT]
+        at = bisect_left(bucket, key)
+        return at < len(bucket) and bucket[at] == key
 
     def __len__(self) -> int:
-        return len(self._young) + sum(map(len, self._runs))
+        return sum(map(len, self._buckets))
 
     def add(self, names: Iterable[bytes]) -> None:
         """Take these names; they must not be taken yet."""
-        self._young.update(int.from_bytes(name[:_KEPT_BYTES], "big") for name in names)
+        for name in names:
+            key = int.from_bytes(name[:_KEPT_BYTES], "big")
+            bucket = self._buckets[key >> _SHIFT]
+            bucket.insert(bisect_left(bucket, key), key)
+            self._young.append(key)
 
     def due(self) -> bool:
         """True when enough young claims wait to be written out as a segment."""
@@ -58,13 +60,11 @@ class Claims:
         return run.tobytes()
 
     def settle(self) -> None:
-        """The segment is durable: move the young claims into a run and merge."""
-        self._push(array("Q", sorted(self._young)))
-        self._young = set()
+        """The segment is durable."""
+        self._young.clear()
 
     def load(self, segments: Iterable[bytes]) -> None:
         """Take what ``segment`` wrote, at start."""
-        everything: array[int] = array("Q")
         for segment in segments:
             run: array[int] = array("Q")
             if len(segment) % _KEPT_BYTES:
@@ -72,13 +72,6 @@ class Claims:
             run.frombytes(segment)
             if sys.byteorder == "little":
                 run.byteswap()
-            everything.extend(run)
-        if everything:
-            self._push(array("Q", sorted(everything)))
-
-    def _push(self, run: array[int]) -> None:
-        self._runs.append(run)
-        while len(self._runs) > 1 and len(self._runs[-2]) <= len(self._runs[-1]):
-            young, elder = self._runs.pop(), self._runs.pop()
-            elder.extend(young)
-            self._runs.append(array("Q", sorted(elder)))
+            for key in run:
+                self._buckets[key >> _SHIFT].append(key)
+        self._buckets = [array("Q", sorted(bucket)) for bucket in self._buckets]

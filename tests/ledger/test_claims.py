@@ -33,15 +33,28 @@ def test_claims_answer_as_a_plain_set_does() -> None:
         assert sum(name in again for name in oracle) == settled
 
 
-def test_runs_stay_few_because_equals_are_merged() -> None:
+def test_names_that_begin_alike_are_told_apart() -> None:
+    """All in one bucket, added in any order."""
     rng = random.Random(seed())
-    claims = Claims(run_length=8)
-    for _ in range(1024):
-        claims.add([rng.randbytes(32)])
-        if claims.due():
-            claims.settle()
-    assert len(claims) == 1024
-    assert len(claims._runs) <= 8
+    names = [b"\x00\x07" + rng.randbytes(30) for _ in range(2000)]
+    claims = Claims()
+    claims.add(names)
+    assert all(name in claims for name in names)
+    assert not any(b"\x00\x07" + rng.randbytes(30) in claims for _ in range(2000))
+    assert b"\x00\x08" + bytes(30) not in claims
+    assert b"\xff" * 32 not in claims
+
+
+def test_a_segment_holds_what_came_since_the_last() -> None:
+    claims = Claims(run_length=2)
+    claims.add([bytes(31) + b"a"[:1], b"\xff" * 32])
+    assert claims.due()
+    assert claims.segment() == bytes(8) + b"\xff" * 8
+    claims.settle()
+    claims.add([b"\x80" + bytes(31)])
+    assert not claims.due()
+    assert claims.segment() == b"\x80" + bytes(7)
+    assert len(claims) == 3
 
 
 def test_a_segment_cut_within_a_claim_is_corrupt() -> None:

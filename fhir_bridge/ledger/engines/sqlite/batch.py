@@ -81,12 +81,14 @@ class Batch:
         if append.audits:
             draft.audit = self.first_audit + len(self.audits)
         ready = append if isinstance(append, Prepared) else Prepared.of(append)
-        examined = ready.further(len(append.entries)).examined
-        draft.refused = self.turn.admit(append, examined, draft.first, own=self.own)
+        ready = ready.further(len(append.entries))
+        draft.refused = self.turn.admit(append, ready.examined, draft.first, own=self.own)
         if draft.refused is None:
-            for entry, found in zip(append.entries, examined, strict=True):
+            for entry, found, check in zip(
+                append.entries, ready.examined, ready.checks, strict=True
+            ):
                 if found is not None:
-                    self._add(entry, found.leaf_hash)
+                    self._add(entry, found.leaf_hash, check)
         else:
             self._void(append.entries)
         self._audit(append.audits, IN_EFFECT if draft.refused is None else VOID)
@@ -94,11 +96,10 @@ class Batch:
             self._first[first_id] = draft
         return draft
 
-    def _add(self, entry: Entry, hash_: bytes) -> None:
+    def _add(self, entry: Entry, hash_: bytes, check: int) -> None:
         index = self.tree.size
         self.leaves.append((index, entry.leaf))
-        crc = crc_of(entry.box, entry.hint)
-        self.bodies.append((index, entry.body, entry.box, entry.hint, crc))
+        self.bodies.append((index, entry.body, entry.box, entry.hint, check))
         for tile in self.tree.append(hash_):
             self.tiles.append((tile_key(tile.level, tile.number), tile.root, tile.hashes))
 
@@ -106,7 +107,7 @@ class Batch:
         key = self.author.key_id
         entry, chain = self.author.entry(body, self.turn.chain(key))
         self.turn.chains[key] = chain
-        self._add(entry, leaf_hash(entry.leaf))
+        self._add(entry, leaf_hash(entry.leaf), crc_of(entry.box, entry.hint))
 
     def _void(self, entries: Sequence[Entry]) -> None:
         for key, seq, entry_id in self.turn.voidable(entries):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fhir_bridge.ledger.apply import Examined, examine
 from fhir_bridge.ledger.contract import Append
+from fhir_bridge.ledger.engines.sqlite.rows import crc_of
 
 __all__ = ["SLICE", "Prepared"]
 
@@ -15,6 +16,8 @@ class Prepared(Append, frozen=True, array_like=True, tag=1):
     """An `Append` with what is known of its first entries. Never sent anywhere."""
 
     examined: tuple[Examined | None, ...] = ()
+    checks: tuple[int, ...] = ()
+    """The checksum of box and hint of each of them."""
 
     @classmethod
     def of(cls, append: Append) -> Prepared:
@@ -28,5 +31,7 @@ class Prepared(Append, frozen=True, array_like=True, tag=1):
     def further(self, count: int) -> Prepared:
         """The same with up to ``count`` more entries examined."""
         start = len(self.examined)
-        more = tuple(examine(entry) for entry in self.entries[start : start + count])
-        return Prepared(self.entries, self.audits, self.guards, self.bumps, self.examined + more)
+        entries = self.entries[start : start + count]
+        examined = (*self.examined, *map(examine, entries))
+        checks = (*self.checks, *(crc_of(entry.box, entry.hint) for entry in entries))
+        return Prepared(self.entries, self.audits, self.guards, self.bumps, examined, checks)

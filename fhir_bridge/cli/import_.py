@@ -126,7 +126,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if tally.problems or tally.refused:
         text += f"; {len(tally.problems)} Bundles and {tally.refused} batch entries refused"
     if tally.unanswered:
-        text += "; stopped, as the node does not answer: what follows was not tried"
+        text += "; stopped, as the node takes no more now: what follows was not tried"
     result = {
         "resources": tally.entries,
         "files": tally.files,

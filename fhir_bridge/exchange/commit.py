@@ -126,7 +126,8 @@ async def _note(rooms: Rooms, drafts: Sequence[Draft], result: Appended, later: 
         and d.id not in governed
         and not (d.number == 1 and rooms.consents.unmoved(d.id, size))
     }
-    changes = (*sorted(governed), *([NAMES] if changes_names(drafts) else []))
+    names = [NAMES] if any(changes_names(rooms, draft) for draft in drafts) else []
+    changes = (*sorted(governed), *names)
     if not changes:
         return
     rooms.changes.note(changes)

@@ -63,16 +63,16 @@ def moved(
     )
 
 
-def changes_names(drafts: Sequence[Draft]) -> bool:
-    """Whether names of the directory may change."""
-    return any(d.type == "Organization" for d in drafts)
+def changes_names(rooms: Rooms, draft: Draft) -> bool:
+    """Whether names of the directory may change: only this node's Organizations give any."""
+    return draft.type == "Organization" and draft.facts.author == rooms.member
 
 
 def _names(rooms: Rooms, drafts: Sequence[Draft]) -> set[str]:
-    """What `Directory` reads: the names that Organizations of this node have now or had before."""
+    """What `Directory` reads: the names that Organizations have now or had before."""
     names: set[str] = set()
     for draft in drafts:
-        if draft.type != "Organization" or draft.facts.author != rooms.member:
+        if not changes_names(rooms, draft):
             continue
         names.add(f"Organization/{draft.id}")
         before = rooms.locator.current(draft.type, draft.id) if draft.number > 1 else None

@@ -6,7 +6,6 @@ refusal as well, tells what conditions found: that is a disclosure like that of 
 
 from __future__ import annotations
 
-from hashlib import sha256
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from fhir_bridge.errors import Incorrect, NotFound, Precondition
 from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.guards import Condition, condition_of
+from fhir_bridge.exchange.records import abridged
 from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.locator import Hit
@@ -78,11 +78,8 @@ class Conditions:
 
     def told(self, request: RequestInfo) -> RequestInfo:
         """The request with its conditions for its query, as the record of them keeps it."""
-        text = " ".join(self._asked)
-        if len(text) > _LONGEST:
-            digest = sha256(text.encode()).hexdigest()
-            text = f"{text[:_LONGEST]}… {len(self._asked)} conditions, SHA-256 {digest}"
-        return msgspec.structs.replace(request, query=text)
+        text = f"{len(self._asked)} conditions: {' '.join(self._asked)}"
+        return msgspec.structs.replace(request, query=abridged(text, _LONGEST))
 
     async def tell(self, request: RequestInfo) -> bool:
         """Record what a refusal tells. False when a Consent came in the meantime: what was found

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from fhir_bridge.audit import DENIED, Entity, record
-from fhir_bridge.consent import LEGAL_BASIS, Decision
+from fhir_bridge.consent import LEGAL_BASIS
 from fhir_bridge.exchange.commit import Use, record_use
 from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.drafts import Draft
@@ -14,7 +14,7 @@ from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Requester
 
-__all__ = ["refused", "released", "written"]
+__all__ = ["abridged", "refused", "released", "written"]
 
 _LONG_QUERY = 1000
 _ACTIONS = {"CREATE": "create", "UPDATE": "update", "DELETE": "delete"}
@@ -61,15 +61,16 @@ def released(
     rooms: Rooms,
     requester: Requester,
     request: RequestInfo,
+    letter: str,
     hits: Iterable[Hit],
-    decisions: Mapping[int, Decision],
     kind: str,
 ) -> list[tuple[str, bytes]]:
     """The records of a release: per patient, what of theirs leaves and under which Consent.
 
-    ``decisions`` by group. An answer without any patient's data leaves one record in the
-    directory's chain.
+    ``letter`` of the scope that they are read by. An answer without any patient's data leaves
+    one record in the directory's chain.
     """
+    gate = rooms.gates.reading(requester, letter)
     by_patient: dict[str, list[Hit]] = {}
     for hit in hits:
         for patient in rooms.locator.facts(hit.group).patients or ("",):
@@ -78,7 +79,7 @@ def released(
     queries = _queries("" if kind in ("read", "vread") else request.query)
     out: list[tuple[str, bytes]] = []
     for patient, theirs in (by_patient or {"": []}).items():
-        ruled = [decisions[hit.group] for hit in theirs]
+        ruled = [gate.decision(hit.group) for hit in theirs]
         consents = {c for decision in ruled for c in decision.consents}
         reasons = {r for decision in ruled for r in decision.reasons}
         out.append(
@@ -107,10 +108,16 @@ def _queries(query: str) -> Iterator[str]:
     """The query for each record of one answer: whole in the first, a long one named in the
     others, as a page may be about hundreds of patients."""
     yield query
-    if len(query) > _LONG_QUERY:
-        query = f"{query[:_LONG_QUERY]}… SHA-256 {sha256(query.encode()).hexdigest()}"
+    query = abridged(query, _LONG_QUERY)
     while True:
         yield query
+
+
+def abridged(text: str, most: int) -> str:
+    """``text``, or where it is longer than ``most`` its beginning and what tells it from others."""
+    if len(text) <= most:
+        return text
+    return f"{text[:most]}… SHA-256 {sha256(text.encode()).hexdigest()}"
 
 
 async def refused(

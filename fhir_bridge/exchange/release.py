@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fhir_bridge.errors import NotFound
-from fhir_bridge.exchange.commit import Use, record_use
+from fhir_bridge.exchange.commit import Records, Use, record_use
 from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.records import released
 from fhir_bridge.exchange.rooms import Rooms
@@ -35,10 +35,8 @@ async def release(
         if not all(gate(hit.group) for hit in hits):
             raise NotFound("a consent changed while this was being answered; ask again")
 
-    def records() -> list[tuple[str, bytes]]:
-        gate = rooms.gates.reading(requester, letter)
-        decisions = {hit.group: gate.decision(hit.group) for hit in hits}
-        return released(rooms, requester, request, hits, decisions, kind)
+    def records() -> Records:
+        return released(rooms, requester, request, letter, hits, kind)
 
     return (await record_use(rooms, Use(requester.organization, patients, decide, records))).size
 

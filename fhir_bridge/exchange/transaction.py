@@ -38,7 +38,6 @@ from fhir_bridge.exchange.records import refused, released, written
 from fhir_bridge.exchange.release import patients_of
 from fhir_bridge.exchange.resolve import References
 from fhir_bridge.exchange.rooms import Rooms
-from fhir_bridge.exchange.visible import visible
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import OPERATOR_ROLE, Requester
 
@@ -211,13 +210,13 @@ def _draft(rooms: Rooms, work: Work, author: str, names: dict[str, str]) -> Draf
 
 async def _commit(rooms: Rooms, requester: Requester, request: RequestInfo, plan: _Plan) -> int:
     """All of it in one append, what conditions told included; the ledger size with it."""
-    told = plan.conditions.found
+    met = plan.conditions.found
 
     def decide() -> None:
-        gate = rooms.gates.reading(requester, "s")
+        read, searched = (rooms.gates.reading(requester, letter) for letter in "rs")
         if not (
-            all(visible(rooms, requester, hit) for hit in plan.followed)
-            and all(gate(hit.group) for hit in told)
+            all(read(hit.group) for hit in plan.followed)
+            and all(searched(hit.group) for hit in met)
         ):
             raise Conflict("a consent changed; what was found is looked for again")
         require_collect(rooms, requester, plan.drafts)
@@ -226,18 +225,16 @@ async def _commit(rooms: Rooms, requester: Requester, request: RequestInfo, plan
         found: list[tuple[str, bytes]] = []
         if plan.drafts:
             found += written(rooms, requester, request, plan.drafts, "transaction")
-        if told:
-            gate = rooms.gates.reading(requester, "s")
-            decisions = {hit.group: gate.decision(hit.group) for hit in told}
+        if met:
             asked = plan.conditions.told(request)
-            found += released(rooms, requester, asked, told, decisions, "search")
+            found += released(rooms, requester, asked, "s", met, "search")
         return found
 
     patients = {p for draft in plan.drafts for p in draft.governs}
-    patients.update(patients_of(rooms, [*plan.followed, *told]))
+    patients.update(patients_of(rooms, [*plan.followed, *met]))
     use = Use(requester.organization, sorted(patients), decide, records, plan.conditions.unmet)
     if not plan.drafts:
-        return (await record_use(rooms, use)).size if told else rooms.reader.size()
+        return (await record_use(rooms, use)).size if met else rooms.reader.size()
     try:
         later = OPERATOR_ROLE in requester.roles
         return (await commit_drafts(rooms, plan.drafts, use, later=later)).size

@@ -11,9 +11,9 @@ from fhir_bridge.terms import Requester
 __all__ = ["absent", "visible"]
 
 
-def visible(rooms: Rooms, requester: Requester, hit: Hit, letter: str = "r") -> bool:
+def visible(rooms: Rooms, requester: Requester, hit: Hit) -> bool:
     """Whether ``requester`` may see this version now."""
-    return rooms.gates.reading(requester, letter)(hit.group)
+    return rooms.gates.reading(requester, "r")(hit.group)
 
 
 async def absent(

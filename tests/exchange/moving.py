@@ -16,6 +16,7 @@ from tests.exchange.world import CLINIC, HOSPITAL, Tree, World, consent, observa
 __all__ = [
     "Step",
     "around_the_next_append",
+    "held_back",
     "nothing",
     "permitted",
     "put_of",
@@ -55,6 +56,18 @@ def around_the_next_append(world: World, before: Step = nothing, after: Step = n
         return result
 
     pen._append = append
+
+
+def held_back(world: World) -> tuple[asyncio.Event, asyncio.Event]:
+    """The next append waits: set when it is on its way, and what lets it go on."""
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def before() -> None:
+        begun.set()
+        await go.wait()
+
+    around_the_next_append(world, before)
+    return begun, go
 
 
 async def permitted(world: World) -> tuple[str, str, str]:

@@ -15,7 +15,15 @@ from fhir_bridge.assembly.bundles import BundleClient
 from fhir_bridge.assembly.identity import operator
 from fhir_bridge.errors import BridgeError, Fault, Incorrect, Unavailable
 from fhir_bridge.exchange import carry_out, operated
-from tests.exchange.moving import around_the_next_append, permitted, put_of, served, total, until
+from tests.exchange.moving import (
+    around_the_next_append,
+    held_back,
+    permitted,
+    put_of,
+    served,
+    total,
+    until,
+)
 from tests.exchange.world import BASE, HOSPITAL, World, consent
 
 
@@ -29,16 +37,10 @@ async def test_what_goes_on_after_its_request_was_given_up_is_heard_of(
     world: World, beside: World, tmp_path: Path
 ) -> None:
     first, second, made = await permitted(world)
-    begun, go = asyncio.Event(), asyncio.Event()
-
-    async def before() -> None:
-        begun.set()
-        await go.wait()
-
     async with served(beside, world, tmp_path) as client:
         await _greet(client, world, second)
         assert await total(world, first) == 1
-        around_the_next_append(beside, before)
+        begun, go = held_back(beside)
         body = put_of("Consent", made, consent(second))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from fhir_bridge.errors import NotFound, Unavailable
-from tests.exchange.moving import around_the_next_append, nothing, permitted, put_of, served, total
+from tests.exchange.moving import (
+    around_the_next_append,
+    held_back,
+    nothing,
+    permitted,
+    put_of,
+    served,
+    total,
+)
 from tests.exchange.world import BASE, CLINIC, HOSPITAL, World, consent
 
 
@@ -85,16 +93,10 @@ async def test_a_large_bundle_whose_request_is_cut_off_is_heard_of(
     world: World, beside: World, tmp_path: Path
 ) -> None:
     first, second, made = await permitted(world)
-    begun, go = asyncio.Event(), asyncio.Event()
-
-    async def before() -> None:
-        begun.set()
-        await go.wait()
-
     async with served(beside, world, tmp_path) as client:
         greeting = put_of("Patient", second, {})
         await client.run("transaction", HOSPITAL, world.request(), greeting, BASE)
-        around_the_next_append(beside, before)
+        begun, go = held_back(beside)
         body = put_of("Consent", made, consent(second))
         request = asyncio.create_task(
             client.run("transaction", HOSPITAL, world.request(), body, BASE)

@@ -192,6 +192,16 @@ async def test_names_of_others_may_change_meanwhile(world: World, beside: World)
     assert len(appends) == 1, "nobody waits, or tries again, for names that are not its own"
 
 
+async def test_an_organization_of_somebody_else_changes_no_name(world: World) -> None:
+    await permitted(world)
+    before = world.rooms.changes.serial
+    await world.create(CLINIC, {"resourceType": "Organization", "name": "Mine"})
+    assert world.rooms.changes.serial == before
+    node = replace(HOSPITAL, organization=world.rooms.member)
+    await world.create(node, {"resourceType": "Organization", "name": "Harbour"})
+    assert world.rooms.changes.serial == before + 1
+
+
 async def test_an_identifier_that_two_organisations_have_names_nobody(
     world: World, beside: World
 ) -> None:

@@ -31,7 +31,7 @@ from fhir_bridge.fbe1 import (
     signed_bytes,
     split_leaf,
 )
-from fhir_bridge.ledger.claims import Claims
+from fhir_bridge.ledger.claims import Claims, claim_key
 from fhir_bridge.ledger.contract import (
     CELL_BYTES,
     HINT_BYTES,
@@ -42,6 +42,7 @@ from fhir_bridge.ledger.contract import (
     Verify,
 )
 from fhir_bridge.ledger.merkle import leaf_hash
+from fhir_bridge.ledger.stretch import Stretch
 
 __all__ = [
     "RECENT",
@@ -145,7 +146,7 @@ class Turn:
         self._state = state
         self.authors: dict[bytes, Author] = {}
         self.chains: dict[bytes, Chain] = {}
-        self.claims: set[bytes] = set()
+        self.claims: set[int] = set()
         self._cells: dict[bytes, int] = {}
         self._outcomes: dict[bytes, Appended | Refused] = {}
         self._sequencer = state.sequencer
@@ -161,28 +162,54 @@ class Turn:
         index: int,
         *,
         own: bool = False,
+        stretch: Stretch | None = None,
     ) -> Refused | None:
         """Take all entries, the first of them at ``index``, or none and say why.
 
         ``examined``: each entry as `examine` found it. ``own``: the sequencer's control entries,
-        which nobody else may write.
+        which nobody else may write. ``stretch``: the same entries, all of them; it changes what
+        judging costs, not what comes of it.
         """
-        draft = _Draft(self)
         try:
             self._check_guards(append)
-            for position, (entry, found) in enumerate(zip(append.entries, examined, strict=True)):
-                if found is None:
-                    raise _Refusal("malformed", position)
-                draft.take(found.read, entry.body, position, index + position, own)
+            if stretch is None or not self._goes_on_with(stretch):
+                self._judge(append, examined, index, own)
         except _Refusal as refusal:
             return Refused(refusal.code, refusal.position)
+        for cell in append.bumps:
+            self._cells[cell] = index + len(append.entries)
+        return None
+
+    def _goes_on_with(self, stretch: Stretch) -> bool:
+        """Take the stretch if it fits as a whole; else it has to be judged entry by entry."""
+        author = self.author(stretch.key_id)
+        fits = (
+            stretch.holds
+            and author is not None
+            and author.retired < 0
+            and (stretch.origin, stretch.member) == (self.origin, author.member)
+            and self.chain(stretch.key_id) == stretch.start
+            and self.claims.isdisjoint(stretch.claims)
+            and not self._state.claims.has_any(stretch.claims)
+        )
+        if fits:
+            self.chains[stretch.key_id] = stretch.end
+            self.claims |= stretch.claims
+        return fits
+
+    def _judge(
+        self, append: Append, examined: Sequence[Examined | None], index: int, own: bool
+    ) -> None:
+        """Entry by entry; nothing is taken where one is refused."""
+        draft = _Draft(self)
+        for position, (entry, found) in enumerate(zip(append.entries, examined, strict=True)):
+            if found is None:
+                raise _Refusal("malformed", position)
+            draft.take(found.read, entry.body, position, index + position, own)
         self.authors.update(draft.authors)
         self.chains.update(draft.chains)
         self.claims |= draft.claims
         self._sequencer = draft.sequencer
-        for cell in append.bumps:
-            self._cells[cell] = index + len(append.entries)
-        return None
 
     def voidable(self, entries: Sequence[Entry]) -> list[tuple[bytes, int, bytes]]:
         """``(key id, seq, entry id)`` of refused entries that were next in their chains.
@@ -224,7 +251,7 @@ class Turn:
     def chain(self, key: bytes) -> Chain:
         return self.chains.get(key) or self._state.chains.get(key) or (0, FIRST)
 
-    def taken(self, claim: bytes) -> bool:
+    def taken(self, claim: int) -> bool:
         return claim in self.claims or claim in self._state.claims
 
     @property
@@ -259,7 +286,7 @@ class _Draft:
         self._turn = turn
         self.authors: dict[bytes, Author] = {}
         self.chains: dict[bytes, Chain] = {}
-        self.claims: set[bytes] = set()
+        self.claims: set[int] = set()
         self.sequencer = turn.sequencer
         self._origin = turn.origin
         self._known: tuple[bytes, str] | None = None
@@ -281,7 +308,7 @@ class _Draft:
             self._chain = self.chains.get(key) or self._turn.chain(key)
         if (core.seq - 1, core.previous) != self._chain:
             raise _Refusal("author-sequence", position)
-        for claim in core.claims:
+        for claim in map(claim_key, core.claims):
             if claim in self.claims or self._turn.taken(claim):
                 raise _Refusal("claim-taken", position)
             self.claims.add(claim)

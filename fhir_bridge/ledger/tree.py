@@ -1,12 +1,14 @@
 """The growing edge of the tree: what an appender must remember to add leaves and cut tiles.
 
-Per append one to two hashes. A tile of 256 hashes is handed out when it is full (C2SP
+Per leaf one hash. A tile of 256 hashes is handed out when it is full (C2SP
 tlog-tiles); the hashes of the tiles that are not yet full stay here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count, repeat
 
 from fhir_bridge.errors import Corrupt
 from fhir_bridge.ledger.merkle import EMPTY_ROOT, node_hash
@@ -33,7 +35,7 @@ class Mark:
 
     size: int
     stack: tuple[bytes, ...]
-    edges: tuple[tuple[list[bytes], int], ...]
+    edges: tuple[list[bytes], ...]
 
 
 class Tree:
@@ -49,29 +51,43 @@ class Tree:
         if sum(len(e) << TILE_HEIGHT * n for n, e in enumerate(self._edges)) != size:
             raise Corrupt("tree: the unfinished tiles do not add up to its size", code="tree")
 
-    def append(self, leaf: bytes) -> list[Tile]:
-        """Add one leaf hash; the tiles that became full, lowest level first (mostly none)."""
-        self._edges[0].append(leaf)
-        at, height, node = self.size, 0, leaf
-        self.size += 1
-        full: list[Tile] = []
-        while at & 1:
-            node = node_hash(self._stack.pop(), node)
+    def extend(self, leaves: Sequence[bytes]) -> list[Tile]:
+        """Add these leaf hashes; the tiles that became full, lowest level first (mostly none).
+
+        Level by level: ``nodes`` are the complete subtrees of one height that are new, the
+        first of them the ``at``-th of its height.
+        """
+        nodes, at, height = list(leaves), self.size, 0
+        self.size += len(nodes)
+        tiles: list[Tile] = []
+        cut: list[bytes] = []
+        single: list[bytes] = []
+        while nodes:
+            if height % TILE_HEIGHT == 0:
+                level = height // TILE_HEIGHT
+                tiles += map(Tile, repeat(level - 1), count(at), cut, nodes)
+                cut = self._grow(level, nodes)
+            if at & 1:
+                nodes.insert(0, self._stack.pop())
+            if len(nodes) & 1:
+                single.append(nodes.pop())
+            pairs = iter(nodes)
+            nodes = [node_hash(left, right) for left, right in zip(pairs, pairs, strict=True)]
             at >>= 1
             height += 1
-            if height % TILE_HEIGHT == 0:
-                full.append(self._cut(height // TILE_HEIGHT - 1, node))
-        self._stack.append(node)
-        return full
+        self._stack += reversed(single)
+        return tiles
 
-    def _cut(self, level: int, root: bytes) -> Tile:
-        # A new list, not clear(): a Mark may still point at the old one.
-        hashes, self._edges[level] = self._edges[level], []
-        if len(self._edges) == level + 1:
+    def _grow(self, level: int, nodes: list[bytes]) -> list[bytes]:
+        """Add these to the unfinished tile of a level; the hashes of the tiles it makes full."""
+        if len(self._edges) == level:
             self._edges.append([])
-        self._edges[level + 1].append(root)
-        number = (self.size >> TILE_HEIGHT * (level + 1)) - 1
-        return Tile(level, number, b"".join(hashes), root)
+        edge = self._edges[level]
+        # A new list: a Mark may still point at the old one.
+        whole = [*edge, *nodes]
+        full = len(whole) // TILE_WIDTH * TILE_WIDTH
+        self._edges[level] = whole[full:]
+        return [b"".join(whole[n : n + TILE_WIDTH]) for n in range(0, full, TILE_WIDTH)]
 
     def root(self) -> bytes:
         """The Merkle tree hash of everything appended so far."""
@@ -84,13 +100,13 @@ class Tree:
 
     def mark(self) -> Mark:
         """Remember this state; costs a few pointers."""
-        return Mark(self.size, tuple(self._stack), tuple((e, len(e)) for e in self._edges))
+        return Mark(self.size, tuple(self._stack), tuple(self._edges))
 
     def back_to(self, mark: Mark) -> None:
         """Forget everything appended since ``mark``."""
         self.size = mark.size
         self._stack = list(mark.stack)
-        self._edges = [edge[:length] for edge, length in mark.edges]
+        self._edges = list(mark.edges)
 
 
 def _complete(edge: list[bytes]) -> list[bytes]:

@@ -159,20 +159,41 @@ def test_the_growing_tree_has_the_root_of_the_definition_at_every_size() -> None
     assert tree.root() == merkle.EMPTY_ROOT
     for n in range(600):
         entries.append(b"%d" % n)
-        tree.append(merkle.leaf_hash(entries[-1]))
+        tree.extend([merkle.leaf_hash(entries[-1])])
         if n < 70 or n % 37 == 0:
             assert tree.root() == merkle.root_of(entries)
+
+
+def test_many_leaves_at_once_make_the_tree_of_one_after_the_other() -> None:
+    rng = random.Random(seed())
+    for _ in range(count(40)):
+        one, many = Tree(), Tree()
+        tiles: tuple[list[Tile], list[Tile]] = [], []
+        for _ in range(rng.randint(1, 6)):
+            size = rng.choice((0, 1, rng.randint(2, 40), rng.randint(200, 1500)))
+            leaves = [rng.randbytes(32) for _ in range(size)]
+            mark, before = many.mark(), many.root()
+            many.extend(leaves[: size // 2])
+            many.back_to(mark)
+            assert many.root() == before
+            for leaf in leaves:
+                tiles[0].extend(one.extend([leaf]))
+            tiles[1].extend(many.extend(leaves))
+            assert (one.size, one.root()) == (many.size, many.root())
+            assert one.mark() == many.mark()
+        assert sorted(map(repr, tiles[0])) == sorted(map(repr, tiles[1]))
 
 
 def test_full_tiles_come_out_with_the_hashes_and_the_root_of_their_leaves() -> None:
     tree, tiles = Tree(), []
     hashes = [merkle.leaf_hash(b"%d" % n) for n in range(65_536 + 300)]
     for leaf in hashes:
-        tiles += tree.append(leaf)
+        tiles += tree.extend([leaf])
     assert [(t.level, t.number) for t in tiles if t.level] == [(1, 0)]
     assert [t.number for t in tiles if t.level == 0] == list(range(257))
     third = next(t for t in tiles if (t.level, t.number) == (0, 2))
     assert third == Tile(0, 2, b"".join(hashes[512:768]), merkle.reduce(hashes[512:768]))
+    assert Tree().extend(hashes) == sorted(tiles, key=lambda t: (t.level, t.number))
     upper = next(t for t in tiles if t.level == 1)
     assert upper.root == merkle.reduce(hashes[:65_536])
 
@@ -180,15 +201,15 @@ def test_full_tiles_come_out_with_the_hashes_and_the_root_of_their_leaves() -> N
 def test_a_tree_goes_back_to_its_mark_over_the_edge_of_a_tile() -> None:
     tree = Tree()
     for n in range(250):
-        tree.append(merkle.leaf_hash(b"%d" % n))
+        tree.extend([merkle.leaf_hash(b"%d" % n)])
     before, mark = tree.root(), tree.mark()
     for n in range(20):
-        tree.append(merkle.leaf_hash(b"other %d" % n))
+        tree.extend([merkle.leaf_hash(b"other %d" % n)])
     tree.back_to(mark)
     assert (tree.size, tree.root()) == (250, before)
     hashes = [merkle.leaf_hash(b"%d" % n) for n in range(512)]
     for leaf in hashes[250:]:
-        tree.append(leaf)
+        tree.extend([leaf])
     assert tree.root() == merkle.reduce(hashes)
 
 
@@ -198,7 +219,7 @@ def test_a_tree_resumed_from_its_edges_goes_on_as_the_one_that_never_stopped() -
         roots = [merkle.reduce(hashes[n : n + 256]) for n in range(0, size - size % 256, 256)]
         tree = Tree(size, [hashes[size - size % 256 : size], roots])
         for leaf in hashes[size:]:
-            tree.append(leaf)
+            tree.extend([leaf])
         assert tree.root() == merkle.reduce(hashes)
 
 

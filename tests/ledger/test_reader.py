@@ -35,7 +35,7 @@ def _fill(log: Writer, size: int) -> None:
     for index in range(log.head().size, size):
         leaf = rng.randbytes(120)
         log._db.execute("INSERT INTO leaf VALUES (?, ?)", (index, leaf))
-        for tile in log._tree.append(merkle.leaf_hash(leaf)):
+        for tile in log._tree.extend([merkle.leaf_hash(leaf)]):
             row = (tile.level << 48 | tile.number, tile.root, tile.hashes)
             log._db.execute("INSERT INTO tile VALUES (?, ?, ?)", row)
     log._db.execute("UPDATE head SET size = ?, root = ?", (size, log._tree.root()))

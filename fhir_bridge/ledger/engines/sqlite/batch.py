@@ -46,7 +46,10 @@ class Batch:
     tiles: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     audits: list[StoredAudit] = field(default_factory=list)
     batch_leaf: int = -1
+    _grown: list[bytes] = field(default_factory=list)
+    """The hashes of the leaves, for the tree."""
     _hashes: list[bytes] = field(default_factory=list)
+    """The hashes of the audit rows."""
     _drafts: list[_Draft] = field(default_factory=list)
     _first: dict[bytes, _Draft] = field(default_factory=dict)
 
@@ -56,6 +59,8 @@ class Batch:
             self._drafts.append(self._one(append))
         if self.audits:
             self._seal_audits()
+        for tile in self.tree.extend(self._grown):
+            self.tiles.append((tile_key(tile.level, tile.number), tile.root, tile.hashes))
         outcomes = [self._outcome(draft) for draft in self._drafts]
         for first, draft in self._first.items():
             self.turn.note(first, self._outcome(draft))
@@ -68,6 +73,11 @@ class Batch:
         size += sum(len(sealed) for _, _, sealed in self.audits)
         return _PAGES_PER_COMMIT + size // PAGE_BYTES
 
+    @property
+    def _next(self) -> int:
+        """The position of the next leaf."""
+        return self.tree.size + len(self._grown)
+
     def _one(self, append: Append) -> _Draft:
         first_id = first_entry_id(append.entries)
         if first_id is not None:
@@ -77,12 +87,14 @@ class Batch:
             known = self.turn.known(first_id)
             if known is not None:
                 return _Draft(append, known=known)
-        draft = _Draft(append, self.tree.size)
+        draft = _Draft(append, self._next)
         if append.audits:
             draft.audit = self.first_audit + len(self.audits)
         ready = append if isinstance(append, Prepared) else Prepared.of(append)
-        ready = ready.further(len(append.entries))
-        draft.refused = self.turn.admit(append, ready.examined, draft.first, own=self.own)
+        ready.examine(len(append.entries))
+        draft.refused = self.turn.admit(
+            append, ready.examined, draft.first, own=self.own, stretch=ready.stretch
+        )
         if draft.refused is None:
             for entry, found, check in zip(
                 append.entries, ready.examined, ready.checks, strict=True
@@ -97,11 +109,10 @@ class Batch:
         return draft
 
     def _add(self, entry: Entry, hash_: bytes, check: int) -> None:
-        index = self.tree.size
+        index = self._next
         self.leaves.append((index, entry.leaf))
         self.bodies.append((index, entry.body, entry.box, entry.hint, check))
-        for tile in self.tree.append(hash_):
-            self.tiles.append((tile_key(tile.level, tile.number), tile.root, tile.hashes))
+        self._grown.append(hash_)
 
     def _control(self, body: bytes) -> None:
         key = self.author.key_id
@@ -120,7 +131,7 @@ class Batch:
 
     def _seal_audits(self) -> None:
         """One leaf commits to all audit rows of this commit."""
-        self.batch_leaf = self.tree.size
+        self.batch_leaf = self._next
         self._control(
             control_body(
                 "audit",

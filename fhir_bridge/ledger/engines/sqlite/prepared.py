@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec import field
+
 from fhir_bridge.ledger.apply import Examined, examine
 from fhir_bridge.ledger.contract import Append
 from fhir_bridge.ledger.engines.sqlite.rows import crc_of
+from fhir_bridge.ledger.stretch import Stretch
 
 __all__ = ["SLICE", "Prepared"]
 
@@ -15,9 +18,10 @@ SLICE = 64
 class Prepared(Append, frozen=True, array_like=True, tag=1):
     """An `Append` with what is known of its first entries. Never sent anywhere."""
 
-    examined: tuple[Examined | None, ...] = ()
-    checks: tuple[int, ...] = ()
+    examined: list[Examined | None] = field(default_factory=list)
+    checks: list[int] = field(default_factory=list)
     """The checksum of box and hint of each of them."""
+    stretch: Stretch = field(default_factory=Stretch)
 
     @classmethod
     def of(cls, append: Append) -> Prepared:
@@ -28,10 +32,14 @@ class Prepared(Append, frozen=True, array_like=True, tag=1):
     def is_ready(self) -> bool:
         return len(self.examined) == len(self.entries)
 
-    def further(self, count: int) -> Prepared:
-        """The same with up to ``count`` more entries examined."""
+    def examine(self, count: int) -> None:
+        """Up to ``count`` more entries."""
         start = len(self.examined)
-        entries = self.entries[start : start + count]
-        examined = (*self.examined, *map(examine, entries))
-        checks = (*self.checks, *(crc_of(entry.box, entry.hint) for entry in entries))
-        return Prepared(self.entries, self.audits, self.guards, self.bumps, examined, checks)
+        for entry in self.entries[start : start + count]:
+            found = examine(entry)
+            self.examined.append(found)
+            self.checks.append(crc_of(entry.box, entry.hint))
+            if found is None:
+                self.stretch.holds = False
+            else:
+                self.stretch.add(found.read.core, found.read.id)

@@ -9,6 +9,7 @@ import msgspec
 from fhir_bridge.errors import Corrupt
 from fhir_bridge.fbe1 import decode_core, entry_id, split_leaf
 from fhir_bridge.ledger.apply import RECENT, Author, State
+from fhir_bridge.ledger.claims import claim_key
 from fhir_bridge.ledger.contract import Appended
 from fhir_bridge.ledger.engines.sqlite.rows import decode_chains
 from fhir_bridge.ledger.engines.sqlite.schema import tile_key
@@ -76,11 +77,11 @@ def _read_tail(db: sqlite3.Connection, state: State, size: int, upto: int) -> No
     """Claims that are in no segment yet, and the ids of the last entries."""
     start = min(upto, max(0, size - RECENT + 1))
     recent: dict[bytes, Appended] = {}
-    claims: list[bytes] = []
+    claims: list[int] = []
     for index, leaf in db.execute("SELECT i, leaf FROM leaf WHERE i >= ? ORDER BY i", (start,)):
         core, body_hash, _ = split_leaf(leaf)
         recent[entry_id(core, body_hash)] = Appended(index, -1, size)
         if index >= upto:
-            claims += decode_core(core).claims
+            claims += map(claim_key, decode_core(core).claims)
     state.claims.add(claims)
     state.remember(dict(recent))

@@ -214,7 +214,7 @@ class Sequencer:
         while peer.held:
             first = peer.held.popleft()
             if isinstance(first, Prepared):
-                first = first.further(SLICE)
+                first.examine(SLICE)
                 if not first.is_ready:
                     peer.held.appendleft(first)
                     self._holding.append(peer)

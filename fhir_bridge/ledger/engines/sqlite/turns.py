@@ -38,10 +38,12 @@ def group_length(queue: Sequence[Request]) -> int:
         if not isinstance(request, Append):
             return count or 1
         items += len(request.entries) + len(request.audits)
+        if items > MAX_GROUP_ITEMS:
+            return count or 1
         size += sum(len(e.leaf) + len(e.body) for e in request.entries)
         size += sum(len(a.sealed) for a in request.audits)
-        if count and (items > MAX_GROUP_ITEMS or size > MAX_GROUP_BYTES):
-            return count
+        if size > MAX_GROUP_BYTES:
+            return count or 1
     return len(queue)
 
 

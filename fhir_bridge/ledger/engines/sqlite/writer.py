@@ -39,7 +39,7 @@ __all__ = ["Writer"]
 
 OnStep = Callable[[str], None]
 _CHECKPOINTS_KEPT = 1000
-_FOLD_PAGES = 256
+_FOLD_PAGES = 512
 _LARGE_PAGES = 100
 
 
@@ -254,7 +254,7 @@ class Writer:
 
     @property
     def fold_due(self) -> bool:
-        """Whether about 1 MB lies in the write-ahead log: time to `fold` them, after answering.
+        """Whether about 2 MB lie in the write-ahead log: time to `fold` them, after answering.
 
         Not right after a large commit: who waited for that one is not to wait for this as well.
         """

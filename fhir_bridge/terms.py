@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 __all__ = [
@@ -21,6 +22,9 @@ OPERATOR_ROLE = "operator"
 
 OPERATOR_SCHEME = "Operator "
 """Before the organisation in ``Authorization``, on the owner's socket alone."""
+
+Granted = Mapping[str, Set[str]]
+_NOTHING: Set[str] = frozenset()
 
 SubjectRef = str
 """The logical id of a Patient in this store (``Patient.id``), without the type."""
@@ -92,14 +96,35 @@ class Requester:
     scopes: tuple[Scope, ...] = ()
     token_id: str = ""
     """jti of the access token, for the audit trail."""
+    _any: Granted = field(init=False, repr=False, compare=False)
+    _system: Granted = field(init=False, repr=False, compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Asked for several times in each request, of the same requester every time.
+        set_ = object.__setattr__
+        set_(self, "_any", _granted(self.scopes))
+        set_(self, "_system", _granted(s for s in self.scopes if s.context == "system"))
+        set_(self, "_hash", hash((self.client_id, self.organization, self.purpose, self.token_id)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def permits(self, type_: str, letter: str) -> bool:
         """Whether any scope carries ``letter`` for ``type_``."""
-        return any(s.type in ("*", type_) and letter in s.letters for s in self.scopes)
+        types = self._any.get(letter, _NOTHING)
+        return type_ in types or "*" in types
 
     def patient_bound(self, type_: str, letter: str) -> bool:
         """True when only ``patient/`` scopes permit it: data of ``self.patient`` alone."""
-        return not any(
-            s.context == "system" and s.type in ("*", type_) and letter in s.letters
-            for s in self.scopes
-        )
+        types = self._system.get(letter, _NOTHING)
+        return type_ not in types and "*" not in types
+
+
+def _granted(scopes: Iterable[Scope]) -> Granted:
+    """The types that each letter is carried for, ``*`` among them."""
+    found: dict[str, set[str]] = {}
+    for scope in scopes:
+        for letter in scope.letters:
+            found.setdefault(letter, set()).add(scope.type)
+    return found

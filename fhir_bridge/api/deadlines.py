@@ -32,9 +32,8 @@ class Deadlines:
         """The limit for one block of one task."""
         return _Within(self)
 
-    def start(self, one: _Within) -> None:
+    def start(self, one: _Within, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to watch; the first one sets the clock going."""
-        loop = asyncio.get_running_loop()
         self._running[one] = loop.time() + self._limit_s
         if not self._is_looking:
             self._is_looking = True
@@ -66,11 +65,12 @@ class _Within:
         self._is_expired = False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None
         self._task = task
         self._cancelling = task.cancelling()
-        self._all.start(self)
+        self._all.start(self, loop)
 
     def __exit__(
         self,

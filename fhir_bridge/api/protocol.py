@@ -14,7 +14,6 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
 from fhir_bridge.api.canonical_log import unexpected
-from fhir_bridge.api.deadlines import Deadlines
 from fhir_bridge.api.door import Door
 
 __all__ = ["Listener"]
@@ -23,12 +22,13 @@ __all__ = ["Listener"]
 class _Connection(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_door", "_writing")
+    __slots__ = ("_cut", "_door")
 
-    def __init__(self, manager: Listener, door: Door, writing: Deadlines, **options: Any) -> None:
+    def __init__(self, manager: Listener, door: Door, **options: Any) -> None:
         super().__init__(manager, **options)
         self._door = door
-        self._writing = writing
+        self._cut: asyncio.TimerHandle | None = None
+        """Ends the connection unless the answer under way is written by then."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection; beyond the limit it is dropped at once."""
@@ -64,14 +64,19 @@ class _Connection(RequestHandler):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Write the answer within the write deadline, or cut the connection."""
-        transport = self.transport
         try:
-            with self._writing.within():
-                return await super().finish_response(request, resp, start_time)
-        except TimeoutError:
-            if isinstance(transport, asyncio.Transport) and not transport.is_closing():
-                transport.abort()
-            return resp, True
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            if self._cut is not None:
+                self._cut.cancel()
+                self._cut = None
+
+    def pause_writing(self) -> None:
+        """The client does not take all of an answer at once: from here on it has its time."""
+        super().pause_writing()
+        if self._cut is None and self.transport is not None:
+            limit_s = self._door.settings.limits.write_deadline_s
+            self._cut = self._loop.call_later(limit_s, self.transport.abort)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """The kind of a failure and where, without its message."""
@@ -96,8 +101,7 @@ class Listener(web.Server):
             access_log=None,
         )
         self._door = door
-        self._writing = Deadlines(limits.write_deadline_s)
 
     def __call__(self) -> RequestHandler:
         """One more connection."""
-        return _Connection(self, self._door, self._writing, loop=self._loop, **self._kwargs)
+        return _Connection(self, self._door, loop=self._loop, **self._kwargs)

@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -17,10 +18,11 @@ from fhir_bridge.assembly.build import build_rooms
 from fhir_bridge.assembly.bundles import BundleClient, serve_bundles
 from fhir_bridge.assembly.follow import FollowerClient, follow_forever
 from fhir_bridge.assembly.identity import open_identity, operator_of
+from fhir_bridge.assembly.log_lines import LogLines
 from fhir_bridge.assembly.node import open_keys, open_locator_writer, open_writer
 from fhir_bridge.assembly.places import Places
 from fhir_bridge.assembly.sockets import listening
-from fhir_bridge.assembly.surface import api_settings, log_line, surface
+from fhir_bridge.assembly.surface import api_settings, surface
 from fhir_bridge.clock import Clock
 from fhir_bridge.config import Settings
 from fhir_bridge.exchange import BoundExchange, Rooms
@@ -44,6 +46,9 @@ T = TypeVar("T")
 _BEHIND, _FAR_BEHIND = 10, 15
 """Niceness of large Bundles behind small requests, and of the indexer behind everybody: an import
 is as fast as the one process that works on it."""
+
+_BATCH_OBJECTS = 200_000
+"""About what a batch of the indexer and a large Bundle keep until they are done."""
 
 COMMON_TYPES = (
     "AllergyIntolerance",
@@ -108,7 +113,7 @@ def sequencer_role(settings: Settings, ready: Ready) -> None:
 def indexer_role(settings: Settings, ready: Ready) -> None:
     """Fills the locator, behind everybody else."""
     os.nice(_FAR_BEHIND)
-    _quiet_collector()
+    _quiet_collector(_BATCH_OBJECTS)
     keys = open_keys(settings)
     places = Places.of(settings)
     reader = Reader(places.ledger)
@@ -129,7 +134,7 @@ def bundle_role(settings: Settings, ready: Ready) -> None:
         await _terminated()
         server.close()
 
-    run_loop(run)
+    run_loop(run, _BATCH_OBJECTS)
 
 
 def worker_role(settings: Settings, door: socket.socket, ready: Ready) -> None:
@@ -144,11 +149,9 @@ def worker_role(settings: Settings, door: socket.socket, ready: Ready) -> None:
         bundles = (
             BundleClient(places.bundle_socket, rooms) if settings.processes.bundle_worker else None
         )
-        shown, api = surface(), api_settings(settings)
-        public = Door(BoundExchange(rooms, identity, bundles), shown, api, clock, log_line)
-        owner = Door(
-            BoundExchange(rooms, identity, bundles, operator_of), shown, api, clock, log_line
-        )
+        shown, api, log = surface(), api_settings(settings), LogLines(sys.stderr)
+        public = Door(BoundExchange(rooms, identity, bundles), shown, api, clock, log)
+        owner = Door(BoundExchange(rooms, identity, bundles, operator_of), shown, api, clock, log)
         servings = [
             await serve(public, sockets=[door]),
             await serve_unix(owner, listening(places.owner_socket)),
@@ -156,6 +159,7 @@ def worker_role(settings: Settings, door: socket.socket, ready: Ready) -> None:
         ready()
         await _terminated()
         await asyncio.gather(*(serving.stop() for serving in servings))
+        log.flush()
 
     run_loop(run)
 
@@ -173,17 +177,20 @@ def remote_rooms(settings: Settings, keys: NodeKeys, role: str, clock: Clock) ->
     )
 
 
-def _quiet_collector() -> None:
-    """What exists now lives for ever, and next to nothing that comes is a cycle."""
+def _quiet_collector(young: int = 20_000) -> None:
+    """What exists now lives for ever, and next to nothing that comes is a cycle.
+
+    ``young``: objects before they are looked at.
+    """
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(young, 20, 50)
 
 
-def run_loop(run: Callable[[], Awaitable[T]]) -> T:
+def run_loop(run: Callable[[], Awaitable[T]], young: int = 20_000) -> T:
     """Run until done, with the garbage collector out of the way of what lives for ever."""
 
     async def main() -> T:
-        _quiet_collector()
+        _quiet_collector(young)
         return await run()
 
     return uvloop.run(main())

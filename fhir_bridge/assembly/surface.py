@@ -1,8 +1,6 @@
-"""What the door shows and how it logs, from the tables and the settings."""
+"""What the door shows, from the tables and the settings."""
 
 from __future__ import annotations
-
-import sys
 
 from fhir_bridge import __version__
 from fhir_bridge.api import ApiLimits, ApiSettings, SearchParam, Surface
@@ -10,7 +8,7 @@ from fhir_bridge.config import Settings
 from fhir_bridge.fhir import RESOURCE_TYPES, search_parameters
 from fhir_bridge.search import parameters
 
-__all__ = ["api_settings", "log_line", "surface"]
+__all__ = ["api_settings", "surface"]
 
 
 def surface() -> Surface:
@@ -55,8 +53,3 @@ def api_settings(settings: Settings) -> ApiSettings:
             idle_deadline_s=http.header_timeout_s,
         ),
     )
-
-
-def log_line(line: str) -> None:
-    """One canonical line per request, on stderr."""
-    sys.stderr.write(line + "\n")

@@ -10,6 +10,7 @@ from fhir_bridge.consent import LEGAL_BASIS
 from fhir_bridge.exchange.commit import Use, record_use
 from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.drafts import Draft
+from fhir_bridge.exchange.gates import Gate
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Requester
@@ -61,16 +62,15 @@ def released(
     rooms: Rooms,
     requester: Requester,
     request: RequestInfo,
-    letter: str,
+    gate: Gate,
     hits: Iterable[Hit],
     kind: str,
 ) -> list[tuple[str, bytes]]:
     """The records of a release: per patient, what of theirs leaves and under which Consent.
 
-    ``letter`` of the scope that they are read by. An answer without any patient's data leaves
+    ``gate``: what they were just let through by. An answer without any patient's data leaves
     one record in the directory's chain.
     """
-    gate = rooms.gates.reading(requester, letter)
     by_patient: dict[str, list[Hit]] = {}
     for hit in hits:
         for patient in rooms.locator.facts(hit.group).patients or ("",):

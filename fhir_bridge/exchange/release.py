@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fhir_bridge.errors import NotFound
 from fhir_bridge.exchange.commit import Records, Use, record_use
 from fhir_bridge.exchange.contract import RequestInfo
+from fhir_bridge.exchange.gates import Gate
 from fhir_bridge.exchange.records import released
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.locator import Hit
@@ -29,14 +30,16 @@ async def release(
     more: a Consent came in the meantime, or one ended.
     """
     patients = patients_of(rooms, hits)
+    gate: Gate
 
     def decide() -> None:
+        nonlocal gate
         gate = rooms.gates.reading(requester, letter)
         if not all(gate(hit.group) for hit in hits):
             raise NotFound("a consent changed while this was being answered; ask again")
 
     def records() -> Records:
-        return released(rooms, requester, request, letter, hits, kind)
+        return released(rooms, requester, request, gate, hits, kind)
 
     return (await record_use(rooms, Use(requester.organization, patients, decide, records))).size
 

@@ -20,9 +20,9 @@ def local_links(resource: Resource, base_url: str) -> dict[str, str]:
 
     Else a patient under a whole URL would be nobody that a Consent of theirs can protect.
     """
-    if b'"http' not in resource.raw and b"\\" not in resource.raw:
-        return {}
     base = f"{base_url}/"
+    if base.encode() not in resource.raw and b"\\" not in resource.raw:
+        return {}
     texts = {link.reference for link in references(resource.tree)}
     return {text: text.removeprefix(base) for text in texts if text.startswith(base)}
 

@@ -227,7 +227,8 @@ async def _commit(rooms: Rooms, requester: Requester, request: RequestInfo, plan
             found += written(rooms, requester, request, plan.drafts, "transaction")
         if met:
             asked = plan.conditions.told(request)
-            found += released(rooms, requester, asked, "s", met, "search")
+            gate = rooms.gates.reading(requester, "s")
+            found += released(rooms, requester, asked, gate, met, "search")
         return found
 
     patients = {p for draft in plan.drafts for p in draft.governs}

@@ -7,24 +7,29 @@ node's ids key, each use under a sub key of its own.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 
 from fhir_bridge.keys.mac import expand, keyed
+from fhir_bridge.keys.recent import Recent
 
 __all__ = ["Names", "Part"]
 
 Part = str | bytes | int
+_KEPT_CELLS, _SHORT = 4096, 128
+"""Cells are asked for again with every read; only those of short names are kept."""
 
 
 class Names:
     """The keyed names of one node."""
 
-    __slots__ = ("_cell", "_claim", "_class", "_id", "_patient")
+    __slots__ = ("_cell", "_cells", "_claim", "_class", "_id", "_patient")
 
     def __init__(self, ids_key: bytes) -> None:
         master = keyed(ids_key)
         self._id = keyed(expand(master, b"fbe1/names-id"))
         self._claim = keyed(expand(master, b"fbe1/names-claim"))
         self._cell = keyed(expand(master, b"fbe1/names-cell"))
+        self._cells: Recent[tuple[str, ...], bytes] = Recent(_KEPT_CELLS)
         self._patient = keyed(expand(master, b"fbe1/names-patient"))
         self._class = keyed(expand(master, b"fbe1/names-class"))
 
@@ -39,9 +44,14 @@ class Names:
         """A claim name[32]. Give it a part that is fresh per step, or two entries are linked."""
         return self._claim(_joined(parts))
 
-    def cell(self, *parts: Part) -> bytes:
+    def cell(self, *parts: str) -> bytes:
         """The name[16] of a guard cell of the sequencer's memory."""
-        return self._cell(_joined(parts))[:16]
+        cell = self._cells.get(parts)
+        if cell is None:
+            cell = self._cell(_joined(parts))[:16]
+            if len(parts[-1]) <= _SHORT:
+                self._cells.put(parts, cell)
+        return cell
 
     def patient(self, patient: str) -> bytes:
         """The inner name[16] of a patient in the key store."""
@@ -52,7 +62,7 @@ class Names:
         return self._class(_joined((patient, class_)))[:16]
 
 
-def _joined(parts: tuple[Part, ...]) -> bytes:
+def _joined(parts: Iterable[Part]) -> bytes:
     """One encoding per tuple of parts: kind, length, value."""
     out: list[bytes] = []
     for part in parts:

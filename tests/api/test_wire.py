@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import resource
 import zlib
+from contextlib import suppress
 
 import pytest
 
@@ -298,6 +300,39 @@ async def test_a_client_that_does_not_read_is_cut_off(open_door: Opener) -> None
     await asyncio.sleep(1.0)
     with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
         await reader.readexactly(32 << 20)
+    writer.close()
+
+
+async def test_a_client_that_reads_a_little_now_and_then_has_no_more_time(
+    open_door: Opener,
+) -> None:
+    """One deadline for an answer, however often its writing goes on."""
+    stand = await open_door(ApiLimits(write_deadline_s=0.6))
+    stand.exchange.put("Patient", "p1", b'"' + b"x" * (64 << 20) + b'"')
+    reader, writer = await asyncio.open_connection(*stand.address, limit=1024)
+    writer.write(b"GET /fhir/Patient/p1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer all\r\n\r\n")
+    got, started = 0, asyncio.get_running_loop().time()
+    with suppress(ConnectionError):
+        while part := await reader.read(1 << 20):
+            got += len(part)
+            await asyncio.sleep(0.02)
+    assert 0 < got < 64 << 20
+    assert asyncio.get_running_loop().time() - started < 3
+    writer.close()
+
+
+async def test_answers_in_time_leave_no_clock_running(open_door: Opener) -> None:
+    stand = await open_door(ApiLimits(write_deadline_s=0.3))
+    stand.exchange.put("Patient", "p1", b'"' + b"x" * (8 << 20) + b'"')
+    reader, writer = await asyncio.open_connection(*stand.address, limit=1 << 20)
+    for _ in range(2):
+        writer.write(
+            b"GET /fhir/Patient/p1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer all\r\n\r\n"
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
+        assert len(await reader.readexactly(length)) > 8 << 20
+        await asyncio.sleep(0.5)
     writer.close()
 
 

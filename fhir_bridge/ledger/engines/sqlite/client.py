@@ -47,6 +47,8 @@ class SequencerClient(Pipe):
         self._futures: deque[asyncio.Future[Answer]] = deque()
         self._connecting: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._since_s = 0.0
+        """When something began to wait, or the last answer came."""
         self._flushing = False
 
     def _ask(self, request: Request) -> asyncio.Future[Answer]:
@@ -56,8 +58,10 @@ class SequencerClient(Pipe):
         if not self._flushing:
             self._flushing = True
             loop.call_soon(self._flush)
+        if not self._waits:
+            self._since_s = loop.time()
         if self._watch is None:
-            self._watch = loop.call_later(self._limit_s, self._overdue)
+            self._watch = loop.call_later(self._limit_s, self._look)
         future: asyncio.Future[Answer] = loop.create_future()
         self._unsent.append((request, future))
         return future
@@ -82,8 +86,6 @@ class SequencerClient(Pipe):
             unsent = unsent[count:]
         if not unsent:
             return
-        if not self._futures:
-            self._unwatch()
         # What was sealed behind the one that does not go would continue over a gap.
         self.failures += 1
         if self._link is not None:
@@ -121,19 +123,23 @@ class SequencerClient(Pipe):
             self.failures += isinstance(answer, Failed)
             if not future.done():
                 future.set_result(answer)
-        self._unwatch()
-        if self._futures or self._unsent:
-            loop = asyncio.get_running_loop()
-            self._watch = loop.call_later(self._limit_s, self._overdue)
+        self._since_s = asyncio.get_running_loop().time()
 
-    def _unwatch(self) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+    @property
+    def _waits(self) -> bool:
+        return bool(self._futures or self._unsent)
 
-    def _overdue(self) -> None:
+    def _look(self) -> None:
+        """Whether the sequencer is silent for too long; one timer, however much is asked."""
         self._watch = None
-        self._end(Unavailable("the ledger does not answer in time", code="sequencer-silent"))
+        loop = asyncio.get_running_loop()
+        left = self._since_s + self._limit_s - loop.time()
+        if not self._waits:
+            return
+        if left > 0:
+            self._watch = loop.call_later(left, self._look)
+        else:
+            self._end(Unavailable("the ledger does not answer in time", code="sequencer-silent"))
 
     def _end(self, error: BridgeError) -> None:
         """Fail everything that waits; the next request connects anew."""
@@ -142,7 +148,6 @@ class SequencerClient(Pipe):
         self._futures.clear()
         self._unsent = []
         self._flushing = False
-        self._unwatch()
         if link is not None:
             link.abort()
         self.failures += bool(futures)

@@ -143,8 +143,13 @@ class BundleClient:
             ) from error
 
     def _hear(self, changes: tuple[str, ...] | None, size: int) -> asyncio.Task[None]:
-        rooms = self._rooms
-        return rooms.effects.start(decide_anew(rooms.gates, rooms.follower, changes, size))
+        return self._rooms.effects.start(_heard(self._rooms, changes, size))
+
+
+async def _heard(rooms: Rooms, changes: tuple[str, ...] | None, size: int) -> None:
+    """All that the other side changed up to ``size`` is ``changes``."""
+    await decide_anew(rooms.gates, rooms.follower, changes, size)
+    rooms.gates.heard_size = max(rooms.gates.heard_size, size)
 
 
 async def serve_bundles(rooms: Rooms, listening: socket.socket) -> asyncio.Server:

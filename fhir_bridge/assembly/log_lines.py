@@ -13,6 +13,8 @@ from typing import TextIO
 __all__ = ["LogLines"]
 
 _PAUSE_S = 0.01
+_WHOLE_BYTES = 4096
+"""So much a pipe takes whole, whoever else writes to it (POSIX write, PIPE_BUF)."""
 
 
 class LogLines:
@@ -30,6 +32,15 @@ class LogLines:
     def flush(self) -> None:
         """Write what waits."""
         lines, self._lines = self._lines, []
-        if lines:
-            self._out.write("\n".join((*lines, "")))
+        piece = ""
+        for line in lines:
+            if len(piece) + len(line) >= _WHOLE_BYTES:
+                self._write(piece)
+                piece = ""
+            piece += f"{line}\n"
+        self._write(piece)
+
+    def _write(self, piece: str) -> None:
+        if piece:
+            self._out.write(piece)
             self._out.flush()

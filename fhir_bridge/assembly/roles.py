@@ -152,14 +152,16 @@ def worker_role(settings: Settings, door: socket.socket, ready: Ready) -> None:
         shown, api, log = surface(), api_settings(settings), LogLines(sys.stderr)
         public = Door(BoundExchange(rooms, identity, bundles), shown, api, clock, log)
         owner = Door(BoundExchange(rooms, identity, bundles, operator_of), shown, api, clock, log)
-        servings = [
-            await serve(public, sockets=[door]),
-            await serve_unix(owner, listening(places.owner_socket)),
-        ]
-        ready()
-        await _terminated()
-        await asyncio.gather(*(serving.stop() for serving in servings))
-        log.flush()
+        try:
+            servings = [
+                await serve(public, sockets=[door]),
+                await serve_unix(owner, listening(places.owner_socket)),
+            ]
+            ready()
+            await _terminated()
+            await asyncio.gather(*(serving.stop() for serving in servings))
+        finally:
+            log.flush()
 
     run_loop(run)
 

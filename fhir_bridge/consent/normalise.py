@@ -126,7 +126,7 @@ def _patient(tree: dict[str, Any]) -> str | None:
     literal = patient.get("reference") if isinstance(patient, dict) else None
     if not isinstance(literal, str):
         return None
-    parts = literal.split("/_history/")[0].split("/")
+    parts = literal.partition("#")[0].split("/_history/")[0].split("/")
     return parts[1] if len(parts) == 2 and parts[0] == "Patient" and parts[1] else None
 
 

@@ -13,6 +13,7 @@ import orjson
 from fhir_bridge.audit import Record, Server, disclosures_bundle, parse
 from fhir_bridge.errors import Corrupt, NotFound
 from fhir_bridge.exchange.contract import Answer, RequestInfo
+from fhir_bridge.exchange.gates import Gate
 from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.scope import require_scope
@@ -33,13 +34,24 @@ async def disclosures(
     require_scope(requester, "AuditEvent", "s")
     await rooms.pending.settle("Patient", patient_id)
     hit = rooms.locator.current("Patient", patient_id)
-    gate = rooms.gates.reading(requester, "r")
-    if hit is None or gate.decision(hit.group).relation is Relation.OTHER or not gate(hit.group):
+
+    def is_theirs(gate: Gate) -> bool:
+        return (
+            hit is not None
+            and gate.decision(hit.group).relation is not Relation.OTHER
+            and gate(hit.group)
+        )
+
+    if hit is None or not is_theirs(rooms.gates.reading(requester, "r")):
         await absent(rooms, requester, request, hit, "disclosures")
         raise NotFound("there is no such Patient")
     await rooms.follower.reached(rooms.reader.size())
     rows = [(str(a), record) for a, status, record in chain_of(rooms, patient_id) if status == 0]
-    index = await release(rooms, requester, request, "r", [hit], "disclosures")
+    try:
+        index = await release(rooms, requester, request, "r", [hit], "disclosures", is_theirs)
+    except NotFound:
+        await absent(rooms, requester, request, hit, "disclosures")
+        raise
     bundle = disclosures_bundle(
         rows,
         server=Server(rooms.member, base_url),

@@ -14,6 +14,7 @@ from fhir_bridge.exchange.entries import (
     admitted,
     deleted_line,
     entries_of,
+    line_of,
     read_line,
     told,
     version_of,
@@ -60,6 +61,7 @@ async def _alone(
 ) -> Written:
     """One entry of a batch, by the same use case as a request of its own."""
     work = admitted(requester, place, entry)
+    request = line_of(request, entry)
     if entry.method == "GET":
         return await read_line(rooms, requester, request, entry, base_url)
     if entry.method == "DELETE":

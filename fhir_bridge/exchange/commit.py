@@ -38,6 +38,8 @@ class Use:
     """The audit records of what was decided just before."""
     conditions: Sequence[Condition] = ()
     """What nothing met: whoever asked the same meanwhile and wrote was first."""
+    everybody: bool = False
+    """``decide`` hangs on anybody's consents: an answer that counts tells of all of them."""
 
 
 async def commit_drafts(
@@ -50,7 +52,7 @@ async def commit_drafts(
     its end all the same, and is heard of. Conflict when another write to one of the resources,
     or under one of the conditions, came first.
     """
-    named = sorted({p for d in drafts for p in d.facts.patients})
+    named = sorted({p for d in drafts for p in d.governs})
     rooms.store.ensure([d.pairs for d in drafts] + [audit_pairs(p) for p in named or ("",)])
     rooms.on_step("keys")
     bumps = moved(rooms, drafts, use.conditions)
@@ -84,9 +86,8 @@ def _append(
     rooms: Rooms, use: Use, entries: tuple[Entry, ...] = (), bumps: tuple[bytes, ...] = ()
 ) -> Append:
     rows = rooms.trail.rows(use.records())
-    return Append(
-        entries, rows, guards(rooms, use.patients, use.organization, use.conditions), bumps
-    )
+    read = guards(rooms, use.patients, use.organization, use.conditions, everybody=use.everybody)
+    return Append(entries, rows, read, bumps)
 
 
 def _moving() -> Unavailable:
@@ -141,8 +142,11 @@ async def _refused(rooms: Rooms, result: Refused, use: Use) -> None:
     if result.code == "stale-guard":
         await rooms.follower.reached(result.size)
         if result.position >= len(use.conditions):
-            rooms.gates.changed(tuple(use.patients))
-            rooms.gates.forget_names()
+            if use.everybody:
+                rooms.gates.forget_all()
+            else:
+                rooms.gates.changed(tuple(use.patients))
+                rooms.gates.forget_names()
             return
     if result.code in ("claim-taken", "stale-guard"):
         raise Conflict(

@@ -15,7 +15,7 @@ from fhir_bridge.locator import Facts, Hit, Locator
 from fhir_bridge.search import parse as parse_query
 from fhir_bridge.search import plan
 
-__all__ = ["Directory", "identifiers"]
+__all__ = ["Directory", "identifiers", "spellings"]
 
 
 class Directory:
@@ -57,3 +57,11 @@ def identifiers(tree: dict[str, Any]) -> list[str]:
         for one in tree.get("identifier", ())
         if "system" in one and "value" in one
     ]
+
+
+def spellings(tree: dict[str, Any]) -> list[str]:
+    """Every text that finds an Organization as ``identifier`` (R4 search.html#token)."""
+    values = [one for one in tree.get("identifier", ()) if "value" in one]
+    bare = [one["value"] for one in values]
+    alone = [f"|{one['value']}" for one in values if "system" not in one]
+    return [*identifiers(tree), *bare, *alone]

@@ -9,10 +9,11 @@ from __future__ import annotations
 from fhir_bridge.errors import Gone, NotFound
 from fhir_bridge.exchange.answer import Part, history_bundle
 from fhir_bridge.exchange.contract import Answer, Released, RequestInfo
+from fhir_bridge.exchange.gates import Gate
 from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.scope import require_scope
-from fhir_bridge.exchange.visible import absent
+from fhir_bridge.exchange.visible import absent, tell_of
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Requester
 
@@ -56,8 +57,7 @@ async def history(
     """The versions that the requester may see, newest first, deletions among them."""
     require_scope(requester, type_, "r")
     await rooms.pending.settle(type_, id_)
-    gate = rooms.gates.reading(requester, "r")
-    hits = [h for h in rooms.locator.history(type_, id_, None, count) if gate(h.group)]
+    hits = _versions(rooms, rooms.gates.reading(requester, "r"), type_, id_, count)
     if not hits:
         newest = rooms.locator.current(type_, id_)
         await absent(rooms, requester, request, newest, "history")
@@ -79,6 +79,19 @@ async def history(
     return Answer(raw, index)
 
 
+def _versions(rooms: Rooms, gate: Gate, type_: str, id_: str, count: int) -> list[Hit]:
+    """The newest ``count`` versions that the gate lets through, whatever lies between them."""
+    hits: list[Hit] = []
+    before: int | None = None
+    while len(hits) < count:
+        found = rooms.locator.history(type_, id_, before, count)
+        hits += [hit for hit in found if gate(hit.group)]
+        if len(found) < count:
+            break
+        before = found[-1].index
+    return hits[:count]
+
+
 async def _release_one(
     rooms: Rooms,
     requester: Requester,
@@ -92,7 +105,7 @@ async def _release_one(
         await absent(rooms, requester, request, hit, kind)
         raise NotFound(f"there is no such {type_}")
     if hit.deleted:
-        await absent(rooms, requester, request, hit, kind)
+        await tell_of(rooms, requester, request, hit, kind, "deleted")
         raise Gone(f"this {type_} was deleted")
     raw = rooms.bodies.get(hit.index)
     try:

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from fhir_bridge.clock import instant
 from fhir_bridge.errors import BridgeError, Fault, Incorrect, Unsupported
 from fhir_bridge.exchange.answer import Written
@@ -29,6 +31,7 @@ __all__ = [
     "admitted",
     "deleted_line",
     "entries_of",
+    "line_of",
     "read_line",
     "told",
     "version_of",
@@ -82,7 +85,9 @@ def admitted(requester: Requester, place: int, entry: Entry) -> Work:
         return Work(place, entry, None, type_, id_)
     require_scope(requester, type_, letter)
     if entry.if_none_exist:
+        # What is found is told: asked before anything can tell.
         require_scope(requester, type_, "s")
+        require_scope(requester, type_, "r")
     if entry.method == "DELETE":
         return Work(place, entry, None, type_, _one_id(id_, where))
     if entry.resource_raw is None:
@@ -129,10 +134,16 @@ def version_of(entry: Entry) -> str | None:
     return found[1]
 
 
+def line_of(request: RequestInfo, entry: Entry) -> RequestInfo:
+    """The request that the entry is for itself, for its record."""
+    return msgspec.structs.replace(request, query=entry.url or "")
+
+
 async def read_line(
     rooms: Rooms, requester: Requester, request: RequestInfo, entry: Entry, base_url: str
 ) -> Written:
     """A GET entry: a read or a search, disclosed like any other."""
+    request = line_of(request, entry)
     path, _, query = (entry.url or "").partition("?")
     type_, _, id_ = path.strip("/").partition("/")
     if id_ and "/" not in id_:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import base64
 import binascii
 import zlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import orjson
 
-from fhir_bridge.errors import BridgeError, Incorrect, NotFound, Unsupported
+from fhir_bridge.errors import BridgeError, Incorrect, NotFound, Unavailable, Unsupported
 from fhir_bridge.exchange.answer import Part, searchset
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.gates import Gate
@@ -31,6 +32,7 @@ from fhir_bridge.terms import Requester
 __all__ = ["everything", "next_page", "search"]
 
 _PURPOSE = "cursor"
+_LOOKS = 8
 
 
 async def search(
@@ -59,6 +61,7 @@ async def next_page(
     bound = _open_cursor(rooms, requester, cursor)
     self_url = f"{base_url}?_page={cursor}"
     if bound["kind"] == "everything":
+        await rooms.pending.settle_all()
         return await _everything(
             rooms, requester, request, bound["patient"], bound["count"], bound["after"],
             base_url, self_url,
@@ -94,7 +97,13 @@ async def everything(
             raise Incorrect("_count is a whole number from 1", code="value")
         count = min(int(value[:9]), rooms.limits.max_count)
     self_url = f"{base_url}/Patient/{patient_id}/$everything?_count={count}"
-    return await _everything(rooms, requester, request, patient_id, count, None, base_url, self_url)
+    try:
+        return await _everything(
+            rooms, requester, request, patient_id, count, None, base_url, self_url, hit
+        )
+    except NotFound:
+        await absent(rooms, requester, request, hit, "everything")
+        raise
 
 
 async def _everything(
@@ -106,21 +115,21 @@ async def _everything(
     after: int | None,
     base_url: str,
     self_url: str,
+    patient: Hit | None = None,
 ) -> Answer:
-    gate = rooms.gates.reading(requester, "r")
-    page = rooms.locator.everything(patient_id, gate, after, count)
-    links = [("self", self_url)]
-    if page.next_key is not None:
-        cursor = _cursor(
-            rooms,
-            requester,
-            {"kind": "everything", "patient": patient_id, "count": count,
-             "after": page.next_key[0]},
-        )  # fmt: skip
-        links.append(("next", f"{base_url}?_page={cursor}"))
-    index = await release(rooms, requester, request, "r", page.hits, "everything")
-    parts = [_part(rooms, hit, "match") for hit in page.hits]
-    return Answer(searchset(base_url, parts, links, None, rooms.clock.new_id()), index)
+    """``patient``: the Patient, which the requester must see for the first page."""
+    place = {"kind": "everything", "patient": patient_id, "count": count}
+
+    def look(gate: Gate) -> _Found:
+        if patient is not None and not gate(patient.group):
+            raise NotFound("there is no such Patient")
+        page = rooms.locator.everything(patient_id, gate, after, count)
+        after_it = page.next_key[0] if page.next_key is not None else None
+        return _Found(page, (), _links(rooms, requester, place, after_it, base_url, self_url))
+
+    found, index = await _disclosed(rooms, requester, request, "r", look, "everything")
+    parts = [_part(rooms, hit, "match") for hit in found.page.hits]
+    return Answer(searchset(base_url, parts, found.links, None, rooms.clock.new_id()), index)
 
 
 def _parsed(
@@ -154,22 +163,78 @@ async def _page(
         await rooms.pending.settle_all()
     else:
         await rooms.pending.settle_types((query.type,))
-    gate = rooms.gates.reading(requester, "s")
-    page = rooms.locator.search(plan(query), gate, after)
-    included = _included(rooms, query, page, gate)
-    hits = [*page.hits, *included]
-    links = [("self", self_url)]
-    if page.next_key is not None:
-        cursor = _cursor(
-            rooms,
-            requester,
-            {"kind": "search", "type": query.type, "pairs": query.used, "after": page.next_key},
-        )
-        links.append(("next", f"{base_url}?_page={cursor}"))
-    index = await release(rooms, requester, request, "s", hits, "search")
+
+    place = {"kind": "search", "type": query.type, "pairs": query.used}
+
+    def look(gate: Gate) -> _Found:
+        page = rooms.locator.search(plan(query), gate, after)
+        links = _links(rooms, requester, place, page.next_key, base_url, self_url)
+        return _Found(page, _included(rooms, query, page, gate), links)
+
+    found, index = await _disclosed(rooms, requester, request, "s", look, "search")
+    page = found.page
     parts = [_part(rooms, hit, "match") for hit in page.hits]
-    parts += [_part(rooms, hit, "include") for hit in included]
-    return Answer(searchset(base_url, parts, links, page.total, rooms.clock.new_id()), index)
+    parts += [_part(rooms, hit, "include") for hit in found.included]
+    return Answer(searchset(base_url, parts, found.links, page.total, rooms.clock.new_id()), index)
+
+
+class _Found(NamedTuple):
+    """One look: what is there, what comes with it, and where it goes on."""
+
+    page: Page
+    included: tuple[Hit, ...]
+    links: list[tuple[str, str]]
+
+    @property
+    def counts(self) -> bool:
+        """Whether it tells of more than what is in it."""
+        return self.page.total is not None or self.page.next_key is not None
+
+
+def _links(
+    rooms: Rooms,
+    requester: Requester,
+    place: dict[str, Any],
+    after: object | None,
+    base_url: str,
+    self_url: str,
+) -> list[tuple[str, str]]:
+    """``self``, and ``next`` where the page is not the last; Unsupported when that cannot be."""
+    links = [("self", self_url)]
+    if after is not None:
+        cursor = _cursor(rooms, requester, {**place, "after": after})
+        links.append(("next", f"{base_url}?_page={cursor}"))
+    return links
+
+
+async def _disclosed(
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    letter: str,
+    look: Callable[[Gate], _Found],
+    kind: str,
+) -> tuple[_Found, int]:
+    """What ``look`` finds, its disclosure durable, and the ledger size with it.
+
+    A page tells more than its hits: a total, that there is a next one. So it is looked at anew
+    when any answer of its gate may have changed meanwhile.
+    """
+    for _ in range(_LOOKS):
+        gate = rooms.gates.reading(requester, letter)
+        version = gate.version
+        found = look(gate)
+
+        def still(now: Gate, gate: Gate = gate, version: int = version) -> bool:
+            return now is gate and now.version == version
+
+        hits = [*found.page.hits, *found.included]
+        with suppress(NotFound):
+            return found, await release(
+                rooms, requester, request, letter, hits, kind, still, everybody=found.counts
+            )
+        await rooms.follower.reached(rooms.reader.size())
+    raise Unavailable("consents keep changing; try again", code="consent-moves")
 
 
 def _included(rooms: Rooms, query: Query, page: Page, gate: Gate) -> tuple[Hit, ...]:

@@ -46,6 +46,8 @@ class Gate:
         self._memo: dict[int, Decision] = {}
         self._allowed: dict[int, bool] = {}
         self._until_us = _NEVER
+        self.version = 0
+        """Grows whenever its answers may have changed."""
 
     def __call__(self, gid: int) -> bool:
         """Whether entries of this group may be seen."""
@@ -90,6 +92,7 @@ class Gate:
 
     def clear(self) -> None:
         """Forget every answer, and under which names the requester asks."""
+        self.version += 1
         self._asked = None
         self._memo.clear()
         self._allowed.clear()
@@ -121,6 +124,9 @@ class Gates:
         self._live: WeakSet[Gate] = WeakSet()
         self._asked: OrderedDict[tuple[Requester, Action], Asked] = OrderedDict()
         self._latest_us = 0
+        self.heard_size = 0
+        """Ledger size up to which everything is heard that other processes wrote and decisions
+        hang on."""
 
     def now_us(self) -> int:
         """The later of the clock and any time already used: a clock set back reopens nothing."""
@@ -187,6 +193,7 @@ class Gates:
 
     def forget_all(self) -> None:
         """Another process may have changed anything: decide everything anew."""
+        self.heard_size = max(self.heard_size, self._covered())
         self._consents.forget_all()
         self.forget_names()
 

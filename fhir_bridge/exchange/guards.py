@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
-from fhir_bridge.exchange.directory import identifiers
+from fhir_bridge.exchange.directory import spellings
 from fhir_bridge.exchange.drafts import Draft
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.fhir import parse
@@ -20,6 +20,8 @@ __all__ = ["Condition", "canonical", "changes_names", "condition_of", "guards", 
 
 _GOVERNING = frozenset({"Consent", "Patient"})
 """Types whose entries may change what consent says of a patient."""
+_WRITERS = ("worker", "bundle")
+"""The processes that write (`Trail.name`)."""
 
 
 class Condition(NamedTuple):
@@ -41,14 +43,25 @@ def canonical(query: str) -> str:
 
 
 def guards(
-    rooms: Rooms, patients: Sequence[str], organization: str, conditions: Iterable[Condition]
+    rooms: Rooms,
+    patients: Sequence[str],
+    organization: str,
+    conditions: Iterable[Condition],
+    *,
+    everybody: bool = False,
 ) -> tuple[tuple[bytes, int], ...]:
-    """Conditions first, then the consents of ``patients`` and the names of ``organization``."""
+    """Conditions first, then the consents of ``patients`` and the names of ``organization``.
+
+    ``everybody``: whatever the other processes wrote that decisions hang on.
+    """
     asked = [(condition.cell, condition.seen) for condition in conditions]
     read = [(_consent_cell(rooms, p), rooms.consents.seen(p)) for p in patients]
-    seen = rooms.gates.names_seen(organization) if patients and organization else None
+    # Also where no patient is named: what is its author's alone is given by a name.
+    seen = rooms.gates.names_seen(organization) if organization else None
     names = [(_name_cell(rooms, organization), seen)] if seen is not None else []
-    return (*asked, *read, *names)
+    heard = rooms.gates.heard_size
+    others = [(_writer_cell(rooms, w), heard) for w in _WRITERS if w != rooms.trail.name]
+    return (*asked, *read, *names, *(others if everybody else ()))
 
 
 def moved(
@@ -56,10 +69,16 @@ def moved(
 ) -> tuple[bytes, ...]:
     """The cells that an append of ``drafts`` moves."""
     governed = sorted({p for d in drafts if d.type in _GOVERNING for p in d.governs})
+    names = sorted(_names(rooms, drafts))
+    # A new Patient changes no decision: nobody has written a Consent of theirs before.
+    decisive = names or any(
+        d.type in _GOVERNING and (d.type == "Consent" or d.number > 1) for d in drafts
+    )
     return (
         *(_consent_cell(rooms, patient) for patient in governed),
-        *(_name_cell(rooms, name) for name in sorted(_names(rooms, drafts))),
+        *(_name_cell(rooms, name) for name in names),
         *(condition.cell for condition in conditions),
+        *((_writer_cell(rooms, rooms.trail.name),) if decisive else ()),
     )
 
 
@@ -80,12 +99,16 @@ def _names(rooms: Rooms, drafts: Sequence[Draft]) -> set[str]:
         if before is not None and not before.deleted:
             bodies.append(rooms.bodies.get(before.index))
         for body in bodies:
-            names.update(identifiers(parse(body)))
+            names.update(spellings(parse(body)))
     return names
 
 
 def _consent_cell(rooms: Rooms, patient: str) -> bytes:
     return rooms.keys.cell("consent", patient)
+
+
+def _writer_cell(rooms: Rooms, writer: str) -> bytes:
+    return rooms.keys.cell("writer", writer)
 
 
 def _name_cell(rooms: Rooms, name: str) -> bytes:

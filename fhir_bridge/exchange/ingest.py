@@ -19,7 +19,7 @@ from fhir_bridge.exchange.records import refused, written
 from fhir_bridge.exchange.resolve import local_links
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.scope import require_scope
-from fhir_bridge.exchange.visible import absent, visible
+from fhir_bridge.exchange.visible import absent, tell_of, visible
 from fhir_bridge.fhir import Resource, admit
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Action, Requester
@@ -84,7 +84,9 @@ async def _create_once(
         raise _elsewhere() from None
     if hit is not None:
         return await _existing(rooms, requester, request, hit)
-    return await _create(rooms, requester, request, resource, conditions.unmet)
+    # That nothing met the condition is told too, also by a refusal to collect.
+    told = conditions.told(request)
+    return await _create(rooms, requester, told, resource, conditions.unmet)
 
 
 async def _create(
@@ -195,13 +197,13 @@ async def may_change(
         raise _no_such(type_)
     facts = rooms.locator.facts(hit.group)
     if facts.author != rooms.gates.author(requester):
-        await refused(rooms, requester, request, facts.patients[:1], kind, "not-author")
+        await tell_of(rooms, requester, request, hit, kind, "not-author")
         raise Forbidden(
             f"only the author of this {type_} may write its next version; add a linked resource",
             code="not-author",
         )
     if if_match is not None and if_match != hit.version_id:
-        await refused(rooms, requester, request, facts.patients[:1], kind, "version-conflict")
+        await tell_of(rooms, requester, request, hit, kind, "version-conflict")
         raise Precondition(
             "the resource has a newer version than If-Match says; read it again",
             code="version-conflict",
@@ -211,8 +213,7 @@ async def may_change(
 
 async def gone_already(rooms: Rooms, requester: Requester, request: RequestInfo, hit: Hit) -> None:
     """Record that what was to be deleted is deleted already: the answer tells of it."""
-    patients = rooms.locator.facts(hit.group).patients
-    await refused(rooms, requester, request, patients[:1], "delete", "deleted")
+    await tell_of(rooms, requester, request, hit, "delete", "deleted")
 
 
 def _no_such(type_: str) -> NotFound:

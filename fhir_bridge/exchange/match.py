@@ -10,14 +10,14 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from fhir_bridge.errors import Incorrect, NotFound, Precondition
+from fhir_bridge.errors import Incorrect, NotFound, Precondition, Unsupported
 from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.guards import Condition, condition_of
 from fhir_bridge.exchange.records import abridged
 from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.locator import Hit
-from fhir_bridge.search import Limits, parse, plan
+from fhir_bridge.search import Limits, is_result_parameter, parse, plan
 from fhir_bridge.terms import Requester
 
 __all__ = ["Conditions"]
@@ -51,11 +51,22 @@ class Conditions:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=False, encoding="utf-8")
         if not pairs:
             raise Incorrect("a condition needs at least one search parameter", code="no-condition")
+        if any(is_result_parameter(name) for name, _ in pairs):
+            # How many are wanted, and in which order, is no condition: it would hide matches.
+            raise Incorrect(
+                "a condition takes search parameters only, none about the result",
+                code="no-condition",
+            )
         most = 2 + len(self._gone)
         asked = parse(type_, pairs, Limits(most, most), now_us=self._rooms.clock.now_us())
         gate = self._rooms.gates.reading(self._requester, "s")
-        hits = self._rooms.locator.search(plan(asked), gate).hits
-        left = [hit for hit in hits if (hit.type, hit.id) not in self._gone][:2]
+        page = self._rooms.locator.search(plan(asked), gate)
+        left = [hit for hit in page.hits if (hit.type, hit.id) not in self._gone][:2]
+        if len(left) < 2 and page.next_key is not None:
+            raise Unsupported(
+                "too many candidates to be sure of a condition; name an identifier",
+                code="too-costly",
+            )
         self._asked[f"{type_}?{query}"] = None
         self._found.update((hit.index, hit) for hit in left)
         return left

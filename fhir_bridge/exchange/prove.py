@@ -13,7 +13,7 @@ from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.scope import require_scope
-from fhir_bridge.exchange.visible import absent
+from fhir_bridge.exchange.visible import absent, tell_of
 from fhir_bridge.ledger import prove
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Requester
@@ -48,7 +48,7 @@ async def proof(
         await absent(rooms, requester, request, hit, "proof")
         raise NotFound(f"there is no such {type_}")
     if hit.deleted:
-        await absent(rooms, requester, request, hit, "proof")
+        await tell_of(rooms, requester, request, hit, "proof", "deleted")
         raise Gone(f"this {type_} was deleted")
     checkpoint = await _covering(rooms, hit)
     # After the wait: a consent that moved meanwhile has its say, and nothing is awaited behind.

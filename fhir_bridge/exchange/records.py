@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 
 from fhir_bridge.audit import DENIED, Entity, record
@@ -28,7 +28,8 @@ def written(
     drafts: Sequence[Draft],
     kind: str,
 ) -> list[tuple[str, bytes]]:
-    """The records of a write: one per patient, and one for what is about nobody."""
+    """The records of a write: one per patient that it names or named before, and one for what is
+    about nobody."""
     by_patient: dict[str, list[Entity]] = {}
     for draft in drafts:
         entity = Entity(
@@ -37,7 +38,7 @@ def written(
             draft.version_id,
             action=_ACTIONS[draft.entry_type.name] if len(drafts) > 1 else "",
         )
-        for patient in draft.facts.patients or ("",):
+        for patient in draft.governs or ("",):
             by_patient.setdefault(patient, []).append(entity)
     now = rooms.clock.now_us()
     return [
@@ -127,14 +128,18 @@ async def refused(
     patients: Sequence[str],
     kind: str,
     reason: str,
+    shown: Hit | None = None,
+    decide: Callable[[], None] = lambda: None,
 ) -> None:
     """Make a refusal durable before it is told. Unavailable when it cannot be.
 
     ``kind`` is an audit kind (audit.SHAPES), ``reason`` a stable code: of the decision, or what
-    else stood in the way.
+    else stood in the way. ``shown``: the version that the refusal tells of; ``decide`` raises
+    when it may not be told of any more.
     """
     now = rooms.clock.now_us()
     queries = _queries(request.query)
+    entities = [Entity(shown.type, shown.id, shown.version_id, shown.index)] if shown else []
 
     def records() -> list[tuple[str, bytes]]:
         return [
@@ -147,6 +152,7 @@ async def refused(
                     network=request.address,
                     request_id=request.id,
                     outcome=DENIED,
+                    entities=entities,
                     patient=patient,
                     reasons=(reason,),
                     basis=LEGAL_BASIS.get(reason, ""),
@@ -157,4 +163,5 @@ async def refused(
             for patient in patients or ("",)
         ]
 
-    await record_use(rooms, Use(requester.organization, (), lambda: None, records))
+    told = patients if shown else ()
+    await record_use(rooms, Use(requester.organization, told, decide, records))

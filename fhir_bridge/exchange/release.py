@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fhir_bridge.errors import NotFound
 from fhir_bridge.exchange.commit import Records, Use, record_use
@@ -23,10 +23,14 @@ async def release(
     letter: str,
     hits: Sequence[Hit],
     kind: str,
+    still: Callable[[Gate], bool] = lambda gate: True,
+    *,
+    everybody: bool = False,
 ) -> int:
     """Make the disclosure of ``hits`` durable; the ledger size with it.
 
-    ``letter`` of the scope that they are read by. NotFound when one of them may not leave any
+    ``letter`` of the scope that they are read by; ``still``: what else must hold then;
+    ``everybody``: it hangs on anybody's consents. NotFound when one of them may not leave any
     more: a Consent came in the meantime, or one ended.
     """
     patients = patients_of(rooms, hits)
@@ -35,13 +39,14 @@ async def release(
     def decide() -> None:
         nonlocal gate
         gate = rooms.gates.reading(requester, letter)
-        if not all(gate(hit.group) for hit in hits):
+        if not (all(gate(hit.group) for hit in hits) and still(gate)):
             raise NotFound("a consent changed while this was being answered; ask again")
 
     def records() -> Records:
         return released(rooms, requester, request, gate, hits, kind)
 
-    return (await record_use(rooms, Use(requester.organization, patients, decide, records))).size
+    use = Use(requester.organization, patients, decide, records, everybody=everybody)
+    return (await record_use(rooms, use)).size
 
 
 def patients_of(rooms: Rooms, hits: Sequence[Hit]) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from fhir_bridge.errors import BridgeError, Conflict, Forbidden, Incorrect, NotFound
+from fhir_bridge.errors import BridgeError, Conflict, Forbidden, Incorrect, NotFound, Unavailable
 from fhir_bridge.exchange.answer import Written, response_bundle
 from fhir_bridge.exchange.commit import Records, Use, commit_drafts, record_use
 from fhir_bridge.exchange.contract import Answer, RequestInfo
@@ -21,6 +21,7 @@ from fhir_bridge.exchange.entries import (
     admitted,
     deleted_line,
     entries_of,
+    line_of,
     read_line,
     told,
     version_of,
@@ -64,12 +65,15 @@ async def transaction(
     works = [
         admitted(requester, place, entry) for place, entry in enumerate(entries_of(rooms, raw))
     ]
-    once = {(w.type, w.entry.if_none_exist) for w in works if w.entry.if_none_exist}
+    once = {
+        (w.type, condition_turn(rooms, requester, w.entry.if_none_exist))
+        for w in works
+        if w.entry.if_none_exist
+    }
     async with AsyncExitStack() as turns:
         # Equal conditions take turns (`ingest.create`); sorted, so that no two wait in a circle.
-        for type_, query in sorted(once):
-            turn = rooms.turns.of(type_, condition_turn(rooms, requester, query))
-            await turns.enter_async_context(turn)
+        for turn in sorted(once):
+            await turns.enter_async_context(rooms.turns.of(*turn))
         index = await _carry_out(rooms, requester, request, works, base_url)
     lines: list[Written] = []
     for work in works:
@@ -88,12 +92,17 @@ async def _carry_out(
             return await _commit(rooms, requester, request, plan)
         except Conflict:
             pass
+        except Unavailable:
+            # It may be durable all the same, so it is never tried again from here.
+            await conditions.tell(request)
+            raise
         except BridgeError:
             # A refusal tells of the conditions too: only once that is on the ledger.
             if await conditions.tell(request):
                 raise
         # Another write, or a Consent, came first: everything is looked at again.
         await rooms.follower.reached(rooms.reader.size())
+    await conditions.tell(request)
     raise Conflict("other writes keep coming first; try again", code="version-conflict")
 
 
@@ -141,6 +150,7 @@ async def _identify(
     conditions: Conditions,
 ) -> None:
     """Give the entry its resource: a new id, an existing match, or the version to follow."""
+    request = line_of(request, work.entry)
     work.follows = work.done = work.draft = None
     if work.entry.method == "POST":
         work.id = rooms.clock.new_id()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from fhir_bridge.errors import NotFound
 from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.records import refused
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Requester
 
-__all__ = ["absent", "visible"]
+__all__ = ["absent", "tell_of", "visible"]
 
 
 def visible(rooms: Rooms, requester: Requester, hit: Hit) -> bool:
@@ -25,6 +26,26 @@ async def absent(
     patients = rooms.locator.facts(hit.group).patients if hit is not None else ()
     reason = _reason(rooms, requester, hit)
     await refused(rooms, requester, request, patients[:1], kind, reason)
+
+
+async def tell_of(
+    rooms: Rooms, requester: Requester, request: RequestInfo, hit: Hit, kind: str, reason: str
+) -> None:
+    """Record a refusal that tells of a version, with every patient that it names.
+
+    NotFound, and recorded as that, when the requester may not know of it any more.
+    """
+    patients = rooms.locator.facts(hit.group).patients
+
+    def decide() -> None:
+        if not visible(rooms, requester, hit):
+            raise NotFound(f"there is no such {hit.type}")
+
+    try:
+        await refused(rooms, requester, request, patients, kind, reason, hit, decide)
+    except NotFound:
+        await absent(rooms, requester, request, hit, kind)
+        raise
 
 
 def _reason(rooms: Rooms, requester: Requester, hit: Hit | None) -> str:

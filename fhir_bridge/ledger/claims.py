@@ -22,8 +22,8 @@ RUN_LENGTH = 4096
 _KEPT_BYTES = 8
 _BUCKET_BITS = 12
 _SHIFT = 8 * _KEPT_BYTES - _BUCKET_BITS
-_STEP = 64
-"""Keys moved to the buckets with each commit: about 30 µs."""
+_STEP, _SHARE = 64, 16
+"""With each commit so many keys move to the buckets, and a sixteenth of what waits for it."""
 
 
 def claim_key(name: bytes) -> int:
@@ -66,10 +66,8 @@ class Claims:
     def add(self, keys: Iterable[int]) -> None:
         """Take these; they must not be taken yet."""
         self._young.update(keys)
-        self._move(_STEP)
-
-    def _move(self, most: int) -> None:
-        for _ in range(min(most, len(self._grown))):
+        waiting = len(self._grown)
+        for _ in range(min(waiting, _STEP + waiting // _SHARE)):
             key = self._grown.pop()
             bucket = self._buckets[key >> _SHIFT]
             bucket.insert(bisect_left(bucket, key), key)
@@ -87,8 +85,8 @@ class Claims:
 
     def settle(self) -> None:
         """The segment is durable."""
-        self._move(len(self._grown))
-        self._young, self._grown = self._grown, self._young
+        self._grown |= self._young
+        self._young = set()
 
     def load(self, segments: Iterable[bytes]) -> None:
         """Take what ``segment`` wrote, at start."""

@@ -16,10 +16,11 @@ from fhir_bridge.search.catalogue import WRITTEN, Enabled, Parameter, parameters
 from fhir_bridge.search.definitions import resource_types
 from fhir_bridge.search.plan import Include, Limits, Order, Predicate, Query
 
-__all__ = ["parse"]
+__all__ = ["is_result_parameter", "parse"]
 
 _TOTALS = ("none", "estimate", "accurate")
 _PASSED_OVER = frozenset({"_format", "_pretty"})
+_RESULTS = ("_sort", "_count", "_total", "_include", "_revinclude")
 _LATER_MODIFIERS = frozenset(
     {"above", "below", "identifier", "in", "iterate", "not-in", "of-type", "recurse", "text"}
 )
@@ -50,6 +51,12 @@ def parse(
     return parser.query()
 
 
+def is_result_parameter(name: str) -> bool:
+    """Whether a parameter is about the answer, not about what matches (R4 search.html#return)."""
+    code = name.partition(":")[0]
+    return code in _RESULTS or code in _PASSED_OVER
+
+
 class _Parser:
     def __init__(
         self,
@@ -76,13 +83,13 @@ class _Parser:
         self._revincludes: list[Include] = []
         self._used: list[tuple[str, str]] = []
         self._ignored: list[str] = []
-        self._results: Mapping[str, Callable[[str], str]] = {
-            "_sort": self._sort,
-            "_count": self._page,
-            "_total": self._sum,
-            "_include": self._include,
-            "_revinclude": self._revinclude,
-        }
+        self._results: Mapping[str, Callable[[str], str]] = dict(
+            zip(
+                _RESULTS,
+                (self._sort, self._page, self._sum, self._include, self._revinclude),
+                strict=True,
+            )
+        )
 
     def query(self) -> Query:
         return Query(

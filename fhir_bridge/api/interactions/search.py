@@ -11,7 +11,8 @@ from fhir_bridge.errors import Incorrect
 
 __all__ = ["next_page", "search", "search_by_post"]
 
-_CURSOR = re.compile(r"[A-Za-z0-9_\-.=~]{1,4096}\Z")
+_CURSOR = re.compile(r"[A-Za-z0-9_\-.=~]+\Z")
+"""As long as a request line may be."""
 
 
 async def search(call: Call) -> Reply:

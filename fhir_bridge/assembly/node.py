@@ -8,7 +8,7 @@ from pathlib import Path
 from fhir_bridge.assembly.places import Places
 from fhir_bridge.clock import Clock
 from fhir_bridge.config import Settings, load, with_values
-from fhir_bridge.errors import Conflict, Unavailable
+from fhir_bridge.errors import BridgeError, Conflict, Unavailable
 from fhir_bridge.fbe1 import control_body
 from fhir_bridge.keys import KeyStore, NodeKeys, Sealer, ed25519_holds
 from fhir_bridge.ledger import (
@@ -58,6 +58,17 @@ def create_node(folder: Path, *, member: str, keys: Path | None, port: int, demo
         values["node.keys"] = str(keys.absolute())
     config.write_text(with_values(values))
     config.chmod(0o600)
+    try:
+        return _made(folder, config)
+    except (BridgeError, OSError):
+        # Nothing was made that a node could be: what is left must not stop another try.
+        if not (folder / "policy.txt").exists():
+            config.unlink()
+        raise
+
+
+def _made(folder: Path, config: Path) -> MadeNode:
+    """The node that the settings in ``config`` name."""
     settings = load(config, {})
     places = Places.of(settings)
     places.data.mkdir(mode=0o700, parents=True, exist_ok=True)

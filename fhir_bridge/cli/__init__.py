@@ -66,6 +66,10 @@ def run(argv: Sequence[str]) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        print(f"fhir-bridge: {error.strerror or type(error).__name__}{place}", file=sys.stderr)
+        return 1
 
 
 def _wanted(argv: Sequence[str]) -> list[str]:

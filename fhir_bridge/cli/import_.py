@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections import deque
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from fhir_bridge.cli.sources import Source
 
 _AT_ONCE = 12
+_ENTRY = re.compile(r"Bundle\.entry\[(\d+)\]")
+_TOLD = 20
+"""Refused lines of batches that are told one by one."""
 _AT_ONCE_BYTES = 4 << 20
 _REPEATABLE = frozenset({"not-found", "not_found", "conflict", "version-conflict"})
 """Codes of what may go well once other Bundles are in."""
@@ -226,19 +230,51 @@ async def _one(
     try:
         answer = await operator.bundle(source.kind, source.raw)
     except BridgeError as error:
-        if any(issue.code in _REPEATABLE for issue in error.issues) or error.code in _REPEATABLE:
+        place = _bad_line(source, error)
+        if place is not None:
+            # The other lines have nothing to do with it.
+            tally.problems.append((source.lines[place], error))
+            if source.entries > 1:
+                await _one(operator, source.without(place), tally, waiting)
+        elif _is_repeatable(error):
             waiting.add(source, error, tried=True)
         else:
             tally.unanswered |= isinstance(error, Unavailable)
             tally.problems.append((source.name, error))
         return
-    refused = _refusals(answer) if source.kind == "batch" else 0
-    tally.entries += source.entries - refused
-    tally.refused += refused
+    refused = _refusals(answer) if source.kind == "batch" else []
+    tally.entries += source.entries - len(refused)
+    for place, why in refused:
+        if tally.refused < _TOLD:
+            print(f"{source.name}: Bundle.entry[{place}]: {why}", file=sys.stderr)
+        tally.refused += 1
 
 
-def _refusals(answer: bytes) -> int:
+def _bad_line(source: Source, error: BridgeError) -> int | None:
+    """Which line of the gathered ones the refusal is about, if it is about one."""
+    found = [_ENTRY.match(issue.where or "") for issue in error.issues]
+    places = {int(match[1]) for match in found if match}
+    if not source.lines or len(places) != 1 or _is_repeatable(error):
+        return None
+    return places.pop()
+
+
+def _is_repeatable(error: BridgeError) -> bool:
+    return any(issue.code in _REPEATABLE for issue in error.issues) or error.code in _REPEATABLE
+
+
+def _refusals(answer: bytes) -> list[tuple[int, str]]:
+    """Place and reason of every line of a batch that was not carried out."""
     import orjson
 
-    entries = orjson.loads(answer).get("entry", ())
-    return sum(1 for entry in entries if entry["response"]["status"][:1] not in "23")
+    found: list[tuple[int, str]] = []
+    for place, entry in enumerate(orjson.loads(answer).get("entry", ())):
+        response = entry["response"]
+        if response["status"][:1] not in "23":
+            issues = response.get("outcome", {}).get("issue", ())
+            texts = [
+                ": ".join([*issue.get("expression", ())[:1], issue.get("diagnostics", "")])
+                for issue in issues[:3]
+            ]
+            found.append((place, "; ".join([response["status"], *texts])))
+    return found

@@ -10,7 +10,7 @@ import bz2
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -39,6 +39,16 @@ class Source:
     entries: int
     writes: frozenset[str] = frozenset()
     """What it names and writes: ``Type/id``, and ``Type?condition`` of a conditional create."""
+    lines: tuple[str, ...] = ()
+    """``file:line`` of each entry, where lines that have nothing to do with one another were
+    gathered."""
+
+    def without(self, place: int) -> Source:
+        """The same without one of its lines."""
+        entries = _ENTRIES.decode(self.raw).entry
+        left = [bytes(one) for n, one in enumerate(entries) if n != place]
+        lines = tuple(line for n, line in enumerate(self.lines) if n != place)
+        return replace(self, raw=_transaction(left), entries=len(left), lines=lines)
 
 
 class _Entry(msgspec.Struct):
@@ -65,7 +75,12 @@ class _Head(msgspec.Struct):
     entry: list[_Entry] = msgspec.field(default_factory=list)
 
 
+class _Entries(msgspec.Struct):
+    entry: list[msgspec.Raw]
+
+
 _HEAD = msgspec.json.Decoder(_Head)
+_ENTRIES = msgspec.json.Decoder(_Entries)
 _COLLECTIONS = ("collection", "searchset", "history")
 
 
@@ -134,22 +149,25 @@ def _whole(name: str, raw: bytes) -> Source:
 
 def _lines(name: str, lines: Iterator[bytes]) -> Iterator[Source | Unreadable]:
     batch: list[tuple[str, bytes, _Head]] = []
-    first = 1
+    places: list[str] = []
     for number, line in enumerate(lines, 1):
         raw = line.removeprefix(_BOM).strip()
         if raw:
             try:
                 batch.append(("", raw, _head(f"{name}:{number}", raw)))
+                places.append(f"{name}:{number}")
             except Incorrect as error:
                 yield Unreadable(f"{name}:{number}", error)
         if len(batch) == _LINES_PER_TRANSACTION:
-            yield _gathered(f"{name}:{first}", batch)
-            batch, first = [], number + 1
+            yield _gathered(places[0], batch, tuple(places))
+            batch, places = [], []
     if batch:
-        yield _gathered(f"{name}:{first}", batch)
+        yield _gathered(places[0], batch, tuple(places))
 
 
-def _gathered(name: str, resources: Sequence[tuple[str, bytes, _Head]]) -> Source:
+def _gathered(
+    name: str, resources: Sequence[tuple[str, bytes, _Head]], lines: tuple[str, ...] = ()
+) -> Source:
     """A transaction around resources (fullUrl, bytes, what was read of it), each under its id."""
     entries: list[bytes] = []
     writes: set[str] = set()
@@ -160,8 +178,12 @@ def _gathered(name: str, resources: Sequence[tuple[str, bytes, _Head]]) -> Sourc
         request = orjson.dumps({"method": "PUT" if head.id else "POST", "url": url})
         full = b'"fullUrl":' + orjson.dumps(full_url) + b"," if full_url else b""
         entries.append(b"{" + full + b'"resource":' + raw + b',"request":' + request + b"}")
-    raw = b'{"resourceType":"Bundle","type":"transaction","entry":[' + b",".join(entries) + b"]}"
-    return Source(name, "transaction", raw, len(entries), frozenset(writes))
+    raw = _transaction(entries)
+    return Source(name, "transaction", raw, len(entries), frozenset(writes), lines)
+
+
+def _transaction(entries: Sequence[bytes]) -> bytes:
+    return b'{"resourceType":"Bundle","type":"transaction","entry":[' + b",".join(entries) + b"]}"
 
 
 def _head(name: str, raw: bytes) -> _Head:

@@ -22,8 +22,17 @@ from fhir_bridge.exchange.drafts import Draft
 from fhir_bridge.exchange.find import search
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.scope import require_scope
-from fhir_bridge.fhir import Entry, Ref, Resource, admit_tree, references, split_bundle
+from fhir_bridge.fhir import (
+    RESOURCE_TYPES,
+    Entry,
+    Ref,
+    Resource,
+    admit_tree,
+    references,
+    split_bundle,
+)
 from fhir_bridge.locator import Hit
+from fhir_bridge.search import parse
 from fhir_bridge.terms import Requester
 
 __all__ = [
@@ -40,6 +49,7 @@ __all__ = [
 
 _log = logging.getLogger("fhir_bridge.exchange")
 _TAG = re.compile(r'\s*(?:W/)?"([A-Za-z0-9\-.]{1,64})"\s*')
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _LETTERS = {"POST": "c", "PUT": "u", "DELETE": "d", "GET": "r"}
 
 
@@ -79,10 +89,22 @@ def admitted(requester: Requester, place: int, entry: Entry) -> Work:
             code="method",
             where=f"{where}.request",
         )
-    path = entry.url.split("?", 1)[0].strip("/")
-    type_, _, id_ = path.partition("/")
+    path, mark, query = entry.url.partition("?")
+    type_, _, id_ = path.removeprefix("/").removesuffix("/").partition("/")
+    if type_ not in RESOURCE_TYPES:
+        raise Incorrect(
+            "request.url names no R4 resource type", code="value", where=f"{where}.request.url"
+        )
     if entry.method == "GET":
+        _check_look(type_, id_, query, where)
         return Work(place, entry, None, type_, id_)
+    if mark or (entry.method == "POST" and id_):
+        raise Unsupported(
+            "request.url is Type for POST, Type/id for PUT and DELETE here; conditional updates"
+            " and operations are not served yet",
+            code="conditional-update",
+            where=f"{where}.request.url",
+        )
     require_scope(requester, type_, letter)
     if entry.if_none_exist:
         # What is found is told: asked before anything can tell.
@@ -103,10 +125,31 @@ def admitted(requester: Requester, place: int, entry: Entry) -> Work:
     return Work(place, entry, resource, type_, links=references(resource.tree))
 
 
-def _one_id(id_: str, where: str) -> str:
-    if not id_ or "/" in id_ or "?" in id_:
+def _check_look(type_: str, id_: str, query: str, where: str) -> None:
+    """A GET that cannot be understood fails before anything of its Bundle is written."""
+    if not id_:
+        parse(type_, _pairs(query, where), bases=())
+    elif _ID.fullmatch(id_) is None:
         raise Unsupported(
-            "request.url is Type/id here; conditional updates are not served yet",
+            "a GET entry is Type/id or Type?search here",
+            code="not-supported",
+            where=f"{where}.request.url",
+        )
+
+
+def _pairs(query: str, where: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query, keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise Incorrect(
+            "the query is not percent-encoded UTF-8", code="value", where=f"{where}.request.url"
+        ) from None
+
+
+def _one_id(id_: str, where: str) -> str:
+    if _ID.fullmatch(id_) is None:
+        raise Unsupported(
+            "request.url is Type/id here, with an R4 id; conditional updates are not served yet",
             code="conditional-update",
             where=f"{where}.request.url",
         )
@@ -145,18 +188,16 @@ async def read_line(
     """A GET entry: a read or a search, disclosed like any other."""
     request = line_of(request, entry)
     path, _, query = (entry.url or "").partition("?")
-    type_, _, id_ = path.strip("/").partition("/")
-    if id_ and "/" not in id_:
+    type_, _, id_ = path.removeprefix("/").removesuffix("/").partition("/")
+    if id_:
         found = await read(rooms, requester, request, type_, id_)
         return Written(
             "200 OK", etag=f'W/"{found.version_id}"',
             last_modified=instant(found.last_updated_us), raw=found.raw,
         )  # fmt: skip
-    if not id_:
-        pairs = parse_qsl(query, keep_blank_values=True)
-        answer = await search(rooms, requester, request, type_, pairs, base_url)
-        return Written("200 OK", raw=answer.raw)
-    raise Unsupported("a GET entry is Type/id or Type?search here", code="not-supported")
+    pairs = _pairs(query, "Bundle.entry")
+    answer = await search(rooms, requester, request, type_, pairs, base_url)
+    return Written("200 OK", raw=answer.raw)
 
 
 async def told(rooms: Rooms, line: Awaitable[Written]) -> Written:

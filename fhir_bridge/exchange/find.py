@@ -92,7 +92,7 @@ async def everything(
     count = rooms.limits.default_count
     for name, value in pairs:
         if name != "_count":
-            raise Incorrect(f"$everything takes _count here, not {name[:40]}", code="not-supported")
+            raise Incorrect("$everything takes only _count here", code="not-supported")
         if not (value.isascii() and value.isdigit() and int(value[:9]) >= 1):
             raise Incorrect("_count is a whole number from 1", code="value")
         count = min(int(value[:9]), rooms.limits.max_count)

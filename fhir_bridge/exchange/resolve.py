@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from fhir_bridge.errors import BridgeError, Incorrect, Issue
 from fhir_bridge.exchange.match import Conditions
 from fhir_bridge.fhir import RESOURCE_TYPES, Ref, Resource, references
+from fhir_bridge.search import known_names
 
 __all__ = ["References", "local_links"]
 
@@ -86,7 +87,8 @@ class References:
             self._found[key] = f"{type_}/{hits[0].id}" if len(hits) == 1 else None
         found = self._found[key]
         if found is None:
-            parameters = ",".join(part.partition("=")[0][:40] for part in query.split("&"))
+            names = (part.partition("=")[0].partition(":")[0] for part in query.split("&"))
+            parameters = ",".join(name if name in known_names() else "?" for name in names)
             self._miss(
                 "the condition does not match exactly one resource", f"{type_}?{parameters}=…",
                 where,

@@ -18,6 +18,8 @@ __all__ = ["Mode", "Resource", "admit", "admit_tree", "check"]
 
 Mode = Literal["strict", "lenient"]
 _HOLDERS = frozenset({"Bundle", "Parameters"})
+_TOLD = 50
+"""Findings in one answer."""
 
 
 class Resource(Struct, frozen=True, gc=False):
@@ -110,4 +112,4 @@ def _refusal(issues: list[Issue]) -> Incorrect:
     first = issues[0]
     more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
     message = f"{first.where}: {first.message}{more}" if first.where else first.message + more
-    return Incorrect(message, code=first.code, where=first.where, issues=issues)
+    return Incorrect(message, code=first.code, where=first.where, issues=issues[:_TOLD])

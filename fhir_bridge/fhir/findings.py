@@ -12,6 +12,8 @@ from fhir_bridge.fhir.schema_rules import broken_rules
 
 __all__ = ["finding"]
 
+_NAMES = 10
+"""So many unknown names are looked for among the known ones."""
 _RULE_KINDS = frozenset({"anyOf", "not", "required", "minProperties"})
 
 
@@ -84,7 +86,7 @@ def _exclusive(schema_path: Sequence[str | int], error: Any, here: str) -> str:
 def _unknown(here: str, names: Sequence[str]) -> str:
     """Names the nearest R4 element instead of the unknown name, which may hold anything."""
     known = list(json_names(here)) if here in element_tables() else []
-    near = [m for n in names for m in get_close_matches(n[:64], known, n=1, cutoff=0.75)]
+    near = [m for n in names[:_NAMES] for m in get_close_matches(n[:64], known, n=1, cutoff=0.75)]
     hint = f" (did you mean {', '.join(sorted(set(near)))}?)" if near else ""
     count = "an element" if len(names) == 1 else f"{len(names)} elements"
     return f"{count} that {here or 'R4'} does not define{hint}"

@@ -6,6 +6,7 @@ Each function takes a resource whose schema holds and yields findings under the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -50,19 +51,32 @@ def _broken(key: str, message: str, where: str) -> Issue:
 def _contained(tree: Tree, where: str) -> Iterator[Issue]:
     contained = tree["contained"]
     seen: set[str] = set()
-    outside = {text for _, text in strings({k: v for k, v in tree.items() if k != "contained"})}
-    for i, inner in enumerate(contained):
+    outside, _ = _marks({k: v for k, v in tree.items() if k != "contained"})
+    inside = [_marks(inner) for inner in contained]
+    named = Counter(mark for marks, _ in inside for mark in marks)
+    for i, (inner, (own, points_back)) in enumerate(zip(contained, inside, strict=True)):
         place = f"{where}.contained[{i}]"
-        others = (text for c in contained if c is not inner for _, text in strings(c))
         yield from _one_contained(inner, place)
         id_ = inner.get("id")
         if id_ in seen:
             yield _broken("dom-3", "two contained resources have the same id", place)
         seen.add(id_)
         mark = f"#{id_}"
-        points_back = any(n == "reference" and t == "#" for n, t in strings(inner))
-        if mark not in outside and not points_back and mark not in others:
+        by_others = named[mark] - (mark in own)
+        if mark not in outside and not points_back and not by_others:
             yield _broken("dom-3", "nothing refers to this contained resource", place)
+
+
+def _marks(node: Any) -> tuple[set[str], bool]:
+    """The texts in a tree that may be references to a contained resource, and whether one of
+    them is to the container itself."""
+    found: set[str] = set()
+    points_back = False
+    for name, text in strings(node):
+        if text[:1] == "#":
+            found.add(text)
+            points_back = points_back or (name == "reference" and text == "#")
+    return found, points_back
 
 
 def _one_contained(inner: Tree, place: str) -> Iterator[Issue]:

@@ -15,7 +15,7 @@ from fhir_bridge.search.catalogue import ALL, WRITTEN, Enabled, Parameter, finge
 from fhir_bridge.search.extract import extract, failures
 from fhir_bridge.search.normalise import Term
 from fhir_bridge.search.plan import Include, Limits, Order, Plan, Predicate, Query, plan
-from fhir_bridge.search.query import is_result_parameter, parse
+from fhir_bridge.search.query import is_result_parameter, known_names, parse
 
 __all__ = [
     "ALL",
@@ -33,6 +33,7 @@ __all__ = [
     "failures",
     "fingerprint",
     "is_result_parameter",
+    "known_names",
     "parameters",
     "parse",
     "plan",

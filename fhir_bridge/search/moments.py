@@ -83,5 +83,8 @@ def _width(second: str | None, fraction: str | None) -> int:
 def _offset(zone: str | None) -> int:
     if zone is None or zone == "Z":
         return 0
-    minutes = int(zone[1:3]) * 60 + int(zone[4:6])
+    hours, minute = int(zone[1:3]), int(zone[4:6])
+    if minute > 59 or hours * 60 + minute > 14 * 60:
+        raise ValueError(zone)
+    minutes = hours * 60 + minute
     return minutes * _MINUTE * (-1 if zone[0] == "-" else 1)

@@ -59,6 +59,9 @@ class Limits:
     max_parameters: int = 40
     max_values: int = 200
     """Comma-separated values of one parameter."""
+    max_all_values: int = 1_000
+    """Of all parameters together: each is a condition of the statement that runs."""
+    max_sort: int = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,17 @@ Messages name parameters and modifiers, never values.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from fhir_bridge.errors import BridgeError, Incorrect, Unsupported
 from fhir_bridge.search import values
-from fhir_bridge.search.catalogue import WRITTEN, Enabled, Parameter, parameters, targets_of
+from fhir_bridge.search.catalogue import ALL, WRITTEN, Enabled, Parameter, parameters, targets_of
 from fhir_bridge.search.definitions import resource_types
 from fhir_bridge.search.plan import Include, Limits, Order, Predicate, Query
 
-__all__ = ["is_result_parameter", "parse"]
+__all__ = ["is_result_parameter", "known_names", "parse"]
 
 _TOTALS = ("none", "estimate", "accurate")
 _PASSED_OVER = frozenset({"_format", "_pretty"})
@@ -74,7 +76,7 @@ class _Parser:
         self._now_us = now_us
         self._enabled = enabled
         self._known = parameters(type_, enabled)
-        self._taken = 0
+        self._taken = self._values = 0
         self._predicates: list[Predicate] = []
         self._order: list[Order] = []
         self._count = limits.count
@@ -115,7 +117,7 @@ class _Parser:
             return
         try:
             if not value:
-                raise _Unknown(f"the parameter {_shown(name)} has no value")
+                raise _Unknown(f"parameter {self._taken} ({self._shown(code)}) has no value")
             if code in self._results:
                 self._no_modifier(code, modifier)
                 value = self._results[code](value)
@@ -123,10 +125,12 @@ class _Parser:
                 self._predicates.append(self._predicate(code, modifier, value))
         except _Unknown as unknown:
             if not self._lenient:
-                raise Incorrect(str(unknown), code="search-parameter", where=_shown(code)) from None
+                raise Incorrect(
+                    str(unknown), code="search-parameter", where=self._shown(code)
+                ) from None
             self._ignored.append(name)
         except BridgeError as error:
-            error.where = error.where or _shown(name)
+            error.where = error.where or self._shown(code)
             raise
         else:
             self._used.append((name, value))
@@ -137,6 +141,9 @@ class _Parser:
         texts = values.split(value, ",")
         if len(texts) > self._limits.max_values:
             raise Incorrect(f"at most {self._limits.max_values} values", code="too-many")
+        self._values += len(texts)
+        if self._values > self._limits.max_all_values:
+            raise Incorrect(f"at most {self._limits.max_all_values} values in all", code="too-many")
         if "" in texts:
             raise Incorrect("an empty value in a list", code="search-value")
         if code in ("_id", "_lastUpdated"):
@@ -146,7 +153,7 @@ class _Parser:
             return Predicate("updated", 0, tuple(values.date(t, self._now_us) for t in texts))
         parameter = self._known.get(code)
         if parameter is None:
-            raise _Unknown(f"{self._type} has no search parameter {_shown(code)} here")
+            raise _Unknown(self._no_such(code, "here"))
         if modifier == "missing":
             if value not in ("true", "false"):
                 raise Incorrect(":missing is true or false", code="search-value")
@@ -207,7 +214,10 @@ class _Parser:
     def _sort(self, value: str) -> str:
         if self._order:
             raise Incorrect("_sort is given once", code="search-value")
-        for name in value.split(","):
+        names = value.split(",")
+        if len(names) > self._limits.max_sort:
+            raise Incorrect(f"at most {self._limits.max_sort} keys to sort by", code="too-many")
+        for name in names:
             code = name.removeprefix("-")
             descending = name.startswith("-")
             if code in ("_lastUpdated", "_id"):
@@ -216,7 +226,7 @@ class _Parser:
                 continue
             parameter = self._known.get(code)
             if parameter is None:
-                raise _Unknown(f"{self._type} has no search parameter {_shown(code)} to sort by")
+                raise _Unknown(self._no_such(code, "to sort by"))
             if parameter.type not in _SORTABLE:
                 raise Unsupported(
                     "sorting is served for dates, strings, _id and _lastUpdated",
@@ -274,15 +284,22 @@ class _Parser:
             )
         return parts[0], tuple(chosen), target
 
+    def _shown(self, code: str) -> str:
+        """A name that R4 knows; of another one its place, as it may be a value of a patient."""
+        return code if code in known_names() else f"parameter {self._taken}"
+
+    def _no_such(self, code: str, use: str) -> str:
+        near = get_close_matches(code[:64], self._known, n=1, cutoff=0.75)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{self._type} has no search parameter {use}: {self._shown(code)}{hint}"
+
+
+@cache
+def known_names() -> frozenset[str]:
+    """The code of every R4 search parameter and of what is about the result."""
+    codes = (code for type_ in resource_types() for code in parameters(type_, ALL))
+    return frozenset({*codes, *_RESULTS, *_PASSED_OVER, "_id", "_lastUpdated", "_has"})
+
 
 class _Unknown(Exception):
     """Something that lenient handling leaves out."""
-
-
-def _shown(name: str) -> str:
-    # a name is the client's own text: only what could be a parameter is repeated
-    return (
-        name
-        if len(name) <= 64 and name.replace("-", "").replace("_", "").replace(":", "").isalnum()
-        else "(unreadable)"
-    )

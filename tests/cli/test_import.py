@@ -58,6 +58,36 @@ def test_a_bad_line_is_told_and_costs_no_other(node: Node, tmp_path: Path) -> No
         assert f"patients.ndjson:{number}: this is not a FHIR resource in JSON" in done.stderr
 
 
+def test_a_line_that_is_no_right_resource_costs_no_other(node: Node, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    lines = [json.dumps({"resourceType": "Patient", "id": f"p{n}"}) for n in range(230)]
+    for bad in (1, 7, 229):
+        lines[bad] = json.dumps({"resourceType": "Patient", "id": f"p{bad}", "gender": 7})
+    (folder / "patients.ndjson").write_text("\n".join(lines))
+    done = run("import", folder, "--json", "--config", node.config)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert (told["resources"], told["refused_bundles"]) == (227, 3)
+    for number in (2, 8, 230):
+        assert f"patients.ndjson:{number}: " in done.stderr
+    assert "Patient.gender" in done.stderr
+
+
+def test_a_refused_line_of_a_batch_says_which_and_why(node: Node, tmp_path: Path) -> None:
+    entries = [
+        {"resource": tree, "request": {"method": "POST", "url": "Patient"}}
+        for tree in ({"resourceType": "Patient"}, {"resourceType": "Patient", "gender": 7})
+    ]
+    tree = {"resourceType": "Bundle", "type": "batch", "entry": entries}
+    _written(tmp_path / "files", "b.json", tree)
+    done = run("import", tmp_path / "files", "--json", "--config", node.config)
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["refused_entries"] == 1
+    assert "b.json: Bundle.entry[1]: 400 Bad Request; " in done.stderr
+    assert "Patient.gender" in done.stderr
+
+
 def test_bundles_that_share_resources_are_all_taken(node: Node, tmp_path: Path) -> None:
     folder = tmp_path / "files"
     for n in range(24):

@@ -17,6 +17,7 @@ from fhirpathpy.models import models
 
 from fhir_bridge.errors import Incorrect
 from fhir_bridge.fhir import RESOURCE_TYPES, admit, element_tables, json_names, parse
+from fhir_bridge.fhir.invariants import resource_invariants, strings
 from fhir_bridge.fhir.schema_rules import RULES, broken_rules
 from tests.fhir.sources import examples
 from tests.tiers import count, seed
@@ -290,3 +291,52 @@ def test_narratives_are_held_to_the_closed_lists(div: str, is_right: bool) -> No
     else:
         with pytest.raises(Incorrect, match="narrative"):
             admit(raw)
+
+
+def _dangling(tree: dict[str, Any]) -> set[str]:
+    """dom-3 as written: contained resources that nothing refers to, and that do not refer back."""
+    contained = tree["contained"]
+    found = set()
+    for inner in contained:
+        others = [one for one in [tree, *contained] if one is not inner]
+        texts = {
+            text
+            for one in others
+            for _, text in strings({k: v for k, v in one.items() if k != "contained"})
+        }
+        back = any(name == "reference" and text == "#" for name, text in strings(inner))
+        if f"#{inner['id']}" not in texts and not back:
+            found.add(inner["id"])
+    return found
+
+
+def test_contained_resources_that_nothing_names_are_told_as_the_rule_says() -> None:
+    rng = random.Random(seed())
+    for _ in range(count(300)):
+        ids = [f"x{n}" for n in range(rng.randint(1, 6))]
+        named = [*(f"#{id_}" for id_ in ids), "#", "#nobody", "Patient/1"]
+
+        def links(named: list[str] = named) -> list[dict[str, str]]:
+            return [{"reference": rng.choice(named)} for _ in range(rng.randint(0, 2))]
+
+        tree = {
+            "resourceType": "Basic",
+            "code": {"text": "x"},
+            "extension": [{"url": "http://x", "valueReference": link} for link in links()],
+            "contained": [
+                {"resourceType": "Patient", "id": id_, "generalPractitioner": links()}
+                for id_ in ids
+            ],
+        }
+        told = [issue for issue in resource_invariants(tree, "Basic") if "refers" in issue.message]
+        places = {int(issue.where.partition("[")[2].rstrip("]")) for issue in told}
+        assert {ids[place] for place in places} == _dangling(tree)
+
+
+def test_a_large_resource_is_refused_by_its_first_finding_a_small_one_by_all() -> None:
+    for size, told in ((3, 3), (200, 50), (6_000, 1)):
+        raw = json.dumps({"resourceType": "Patient", "name": [{"given": [1] * size}]}).encode()
+        with pytest.raises(Incorrect) as caught:
+            admit(raw)
+        assert len(caught.value.issues) == told
+        assert caught.value.issues[0].where == "Patient.name[0].given[0]"

@@ -17,6 +17,7 @@ from tests.http.node import Node, Web
 
 CANARY = "Zyxcanary"
 PATIENT = {"resourceType": "Patient", "name": [{"family": CANARY}]}
+BASIC = {"resourceType": "Basic", "code": {"text": "x"}}
 LIMIT_S = 1.0
 
 
@@ -51,6 +52,14 @@ BODIES: dict[str, bytes] = {
     "lone surrogate": b'{"resourceType":"Patient","name":[{"family":"\\ud800"}]}',
     "not UTF-8": b'{"resourceType":"Patient","name":[{"family":"\xff"}]}',
     "another type": b'{"resourceType":"Observation"}',
+    "400,000 wrong values": b'{"resourceType":"Patient","name":[{"given":['
+    + b",".join([b"1"] * 400_000)
+    + b"]}]}",
+    "80,000 wrong extensions": patient(extension=[{"a": 1}] * 80_000),
+    "12,000 contained that nothing names": patient(
+        contained=[{"resourceType": "Patient", "id": f"x{n}"} for n in range(12_000)]
+    ),
+    "60,000 unknown names": patient(**{f"k{n}": 1 for n in range(60_000)}),
     "a script": patient(
         text={
             "status": "generated",
@@ -105,6 +114,15 @@ async def test_a_bad_coding_is_refused_clearly(ehr: Web, name: str) -> None:
         f"Patient?birthdate={CANARY}",
         f"Patient?_count={CANARY}",
         f"Patient?_sort={CANARY}!",
+        f"Patient?_sort={CANARY}",
+        f"Patient?{CANARY}",
+        f"Patient?{CANARY}=",
+        f"Patient?name:{CANARY}=x",
+        "Patient?_sort=" + ",".join(["name"] * 2010),
+        "Patient?"
+        + "&".join("name=" + ",".join("abcd"[n % 4] * 2 for n in range(200)) for _ in range(39)),
+        "Patient?" + "&".join("_lastUpdated=" + ",".join(["2020"] * 200) for _ in range(39)),
+        "Observation?date=2020-01-01T10:00:00%2B99:00",
         "Patient?access_token=x",
         f"{CANARY}/x",
         f"?_page={CANARY}",
@@ -114,6 +132,51 @@ async def test_a_bad_coding_is_refused_clearly(ehr: Web, name: str) -> None:
 async def test_a_bad_address_is_refused_clearly(ehr: Web, path: str) -> None:
     began = time.monotonic()
     reply = await ehr.ask("GET", path)
+    clear(reply, time.monotonic() - began)
+
+
+@pytest.mark.parametrize("kind", ["batch", "transaction"])
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        *(
+            ("POST", url)
+            for url in ("Patient/_search", "Patient/abc", "Patient?name=x", "//Patient")
+        ),
+        *(("POST", url) for url in ("Patient/$everything", "Patient/a/b/c", "Patient//x", CANARY)),
+        *(("PUT", url) for url in ("Patient/1?x=y", "Patient?name=x", "Patient")),
+        *(("DELETE", url) for url in ("Patient?name=x", "Patient", f"{CANARY}/x")),
+        *(("GET", url) for url in (f"{CANARY}?x", "Foo/../x", "Patient/%ff%zz", "Patient/a/b")),
+        *(("GET", url) for url in (f"Patient?birthdate={CANARY}", "Patient?name=%ff")),
+    ],
+)
+async def test_a_wrong_address_in_a_bundle_writes_nothing(
+    ehr: Web, kind: str, method: str, url: str
+) -> None:
+    wrong: dict[str, Any] = {"request": {"method": method, "url": url}}
+    if method in ("POST", "PUT"):
+        wrong["resource"] = PATIENT | ({"id": "1"} if method == "PUT" else {})
+    entries = [wrong]
+    if kind == "transaction":
+        entries.append({"request": {"method": "POST", "url": "Basic"}, "resource": BASIC})
+    began = time.monotonic()
+    tree = {"resourceType": "Bundle", "type": kind, "entry": entries}
+    reply = await ehr.ask("POST", "", json.dumps(tree).encode())
+    if kind == "transaction":
+        clear(reply, time.monotonic() - began)
+        return
+    assert reply.status == 200
+    response = reply.json["entry"][0]["response"]
+    assert response["status"][0] == "4"
+    assert CANARY.encode() not in reply.body
+
+
+@pytest.mark.parametrize("condition", [CANARY, f"name:{CANARY}=x", f"{CANARY}=", "_count=0"])
+async def test_a_condition_without_its_parameter_tells_nothing_of_it(
+    ehr: Web, condition: str
+) -> None:
+    began = time.monotonic()
+    reply = await ehr.ask("POST", "Patient", patient(), If_None_Exist=condition)
     clear(reply, time.monotonic() - began)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from fhir_bridge.cli.words import Commands, command, say, with_config
+from fhir_bridge.cli.words import Commands, command, group, say, with_config
 
 if TYPE_CHECKING:
     from fhir_bridge.smart import Client, Registry
@@ -17,8 +17,7 @@ T = TypeVar("T")
 
 def declare(commands: Commands) -> None:
     """Declare ``client add|list|rotate|disable``."""
-    noun = commands.add_parser("client", help="register and manage client systems")
-    verbs = noun.add_subparsers(metavar="VERB", required=True)
+    verbs = group(commands, "client", "register and manage client systems")
     _declare_add(verbs)
     listing = command(
         verbs, "list", _list, "list the registered clients", "fhir-bridge client list --json"

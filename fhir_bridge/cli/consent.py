@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from fhir_bridge.cli.words import Commands, command, say, with_config
+from fhir_bridge.cli.words import Commands, command, group, say, with_config
 
 if TYPE_CHECKING:
     from fhir_bridge.assembly.view import View
@@ -19,8 +19,7 @@ _LETTERS = {"access": "r", "use": "r", "disclose": "r", "collect": "c", "correct
 
 def declare(commands: Commands) -> None:
     """Declare ``consent explain``."""
-    noun = commands.add_parser("consent", help="explain a decision")
-    verbs = noun.add_subparsers(metavar="VERB", required=True)
+    verbs = group(commands, "consent", "explain a decision")
     explain = command(
         verbs,
         "explain",

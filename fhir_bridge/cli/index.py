@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from fhir_bridge.cli.words import Commands, command, say, with_config
+from fhir_bridge.cli.words import Commands, command, group, say, with_config
 
 
 def declare(commands: Commands) -> None:
     """Declare ``index rebuild``."""
-    noun = commands.add_parser("index", help="rebuild the search view")
-    verbs = noun.add_subparsers(metavar="VERB", required=True)
+    verbs = group(commands, "index", "rebuild the search view")
     rebuild = command(
         verbs,
         "rebuild",

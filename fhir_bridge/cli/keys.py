@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fhir_bridge.cli.words import Commands, command, say, with_config
+from fhir_bridge.cli.words import Commands, command, group, say, with_config
 
 if TYPE_CHECKING:
     from fhir_bridge.keys import Override
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 def declare(commands: Commands) -> None:
     """Declare ``keys rotate|shred|backup|restore``."""
-    noun = commands.add_parser("keys", help="rotate, shred, back up or restore keys")
-    verbs = noun.add_subparsers(metavar="VERB", required=True)
+    verbs = group(commands, "keys", "rotate, shred, back up or restore keys")
     about = "put every key under a new generation key; the old one is destroyed"
     rotate = command(verbs, "rotate", _rotate, about, "fhir-bridge keys rotate")
     with_config(rotate)

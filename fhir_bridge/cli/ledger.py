@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fhir_bridge.cli.words import Commands, command, say, with_config
+from fhir_bridge.cli.words import Commands, command, group, say, with_config
 
 if TYPE_CHECKING:
     from fhir_bridge.ledger import StoredRow
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 def declare(commands: Commands) -> None:
     """Declare ``ledger verify|head|show``."""
-    noun = commands.add_parser("ledger", help="verify the ledger, show its head or an entry")
-    verbs = noun.add_subparsers(metavar="VERB", required=True)
+    verbs = group(commands, "ledger", "verify the ledger, show its head or an entry")
     verify = command(
         verbs,
         "verify",

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fhir_bridge.cli.words import Commands, command, say, with_config
+from fhir_bridge.cli.words import Commands, command, group, say, with_config
 
 if TYPE_CHECKING:
     from fhir_bridge.assembly.inquiry import Inquiry
@@ -18,8 +18,7 @@ _NOT_CURRENT = "that it was on the ledger does not mean that it is the newest ve
 
 def declare(commands: Commands) -> None:
     """Declare ``proof get|verify``."""
-    noun = commands.add_parser("proof", help="get a proof of a resource, or verify one offline")
-    verbs = noun.add_subparsers(metavar="VERB", required=True)
+    verbs = group(commands, "proof", "get a proof of a resource, or verify one offline")
     get = command(
         verbs,
         "get",

@@ -9,10 +9,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Commands", "command", "say", "with_config"]
+__all__ = ["Commands", "command", "group", "say", "with_config"]
 
 Commands = Any
 """What ``add_subparsers`` returns; argparse gives it no public type."""
+
+
+def group(commands: Commands, name: str, summary: str) -> Commands:
+    """Declare a noun whose verbs are commands; its help shows the example of each."""
+    noun: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        epilog="examples:",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = noun.add_subparsers(metavar="VERB", required=True)
+    verbs.noun = noun  # type: ignore[attr-defined]
+    return verbs
 
 
 def command(
@@ -30,6 +44,9 @@ def command(
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    noun: argparse.ArgumentParser | None = getattr(commands, "noun", None)
+    if noun is not None:
+        noun.epilog = f"{noun.epilog}\n  {example}"
     parser.add_argument("--json", action="store_true", help="answer as one JSON object")
     parser.set_defaults(run=run)
     return parser

@@ -7,8 +7,11 @@ patient values: an error shows the type and the parameter, never the value.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl
 
 from fhir_bridge.errors import BridgeError, Incorrect, Issue
+from fhir_bridge.exchange.directory import spellings
 from fhir_bridge.exchange.match import Conditions
 from fhir_bridge.fhir import RESOURCE_TYPES, Ref, Resource, references
 from fhir_bridge.search import known_names
@@ -35,6 +38,7 @@ class References:
         self._conditions = conditions
         self._base = f"{base_url}/"
         self._named: dict[str, str] = {}
+        self._written: dict[str, dict[str, None]] = {}
         self._found: dict[str, str | None] = {}
         self._unresolved: list[Issue] = []
 
@@ -45,6 +49,14 @@ class References:
                 Issue("duplicate", "two entries have the same fullUrl", "Bundle.entry.fullUrl")
             )
         self._named[full_url] = local
+
+    def writes(self, tree: dict[str, Any], local: str) -> None:
+        """The transaction writes this as ``local``: R4 resolves conditional references last, so
+        they may mean it. Told by its identifiers."""
+        if isinstance(tree.get("identifier"), list):
+            for text in spellings(tree):
+                key = f"{tree['resourceType']}?identifier={text}"
+                self._written.setdefault(key, {})[local] = None
 
     def conditional_types(self, links: Iterable[Ref]) -> set[str]:
         """The types that the conditional references among ``links`` search."""
@@ -84,7 +96,9 @@ class References:
                 hits = self._conditions.matches(type_, query)
             except BridgeError as error:
                 raise Incorrect(error.message, code=error.code, where=where) from error
-            self._found[key] = f"{type_}/{hits[0].id}" if len(hits) == 1 else None
+            there = [f"{type_}/{hit.id}" for hit in hits]
+            all_ = dict.fromkeys((*there, *self._written.get(f"{type_}?{_decoded(query)}", ())))
+            self._found[key] = next(iter(all_)) if len(all_) == 1 else None
         found = self._found[key]
         if found is None:
             names = (part.partition("=")[0].partition(":")[0] for part in query.split("&"))
@@ -106,3 +120,9 @@ class References:
                 code="unresolved-reference",
                 issues=self._unresolved,
             )
+
+
+def _decoded(query: str) -> str:
+    """A condition of one parameter, decoded; nothing for another one."""
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return "=".join(pairs[0]) if len(pairs) == 1 else ""

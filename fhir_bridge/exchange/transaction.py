@@ -122,8 +122,12 @@ async def _plan(
     links = [link for work in works for link in work.links]
     await rooms.pending.settle_types(resolver.conditional_types(links))
     for work in works:
-        if work.resource is not None and work.entry.full_url:
+        if work.resource is None:
+            continue
+        if work.entry.full_url:
             resolver.name(work.entry.full_url, f"{work.type}/{work.id}")
+        if work.done is None:
+            resolver.writes(work.resource.tree, f"{work.type}/{work.id}")
     mapped = [
         resolver.of(w.links, f"Bundle.entry[{w.place}].resource")
         if w.resource is not None and w.done is None

@@ -237,7 +237,7 @@ class _Parser:
 
     def _page(self, value: str) -> str:
         if not (value.isascii() and value.isdigit() and len(value) <= 9):
-            raise Incorrect("_count is a whole number", code="search-value")
+            raise Incorrect("_count is a whole number of up to nine digits", code="search-value")
         self._count = min(int(value), self._limits.max_count)
         return str(self._count)
 

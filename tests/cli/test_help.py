@@ -50,6 +50,16 @@ def test_an_example_is_a_command_that_parses(noun: str) -> None:
         assert callable(_parser(noun).parse_args(line).run)
 
 
+@pytest.mark.parametrize("noun", ["client", "ledger", "proof", "keys", "consent", "index"])
+def test_a_noun_shows_the_example_of_every_verb(noun: str) -> None:
+    root = _parser(noun)
+    [group] = [a for a in root._actions if isinstance(a, argparse._SubParsersAction)]
+    text = group.choices[noun].format_help()
+    for leaf in _leaves(root):
+        assert leaf.epilog is not None
+        assert leaf.epilog.removeprefix("example:\n") in text
+
+
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "fhir_bridge", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False)

@@ -209,3 +209,27 @@ async def test_the_door_takes_the_longest_next_link_that_is_given(world: World) 
         await world.page(HOSPITAL, tree_of(answer.raw))
     except BridgeError as error:  # pragma: no cover - says which
         raise AssertionError(error.code) from error
+
+
+@pytest.mark.parametrize("query", [f"identifier={MRN}|7", f"identifier={MRN}%7C7", "identifier=7"])
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_conditional_reference_may_mean_what_the_transaction_makes(
+    world: World, query: str, order: int
+) -> None:
+    """R4 http.html#trules: conditional references are resolved last."""
+    made = {
+        "resource": {"resourceType": "Patient", **NUMBERED},
+        "request": {"method": "POST", "url": "Patient"},
+    }
+    about = {
+        "resource": json.loads(observation("nobody")),
+        "request": {"method": "POST", "url": "Observation"},
+    }
+    about["resource"]["subject"]["reference"] = f"Patient?{query}"
+    told = await world.transaction(HOSPITAL, *[made, about][::order])
+    places = [response["location"].split("/")[1] for response in told][::order]
+    lab = tree_of((await world.read(HOSPITAL, "Observation", places[1])).raw)
+    assert lab["subject"]["reference"] == f"Patient/{places[0]}"
+    with pytest.raises(Incorrect) as caught:
+        await world.transaction(HOSPITAL, made, about)
+    assert caught.value.code == "unresolved-reference"

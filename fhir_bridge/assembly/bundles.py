@@ -85,6 +85,8 @@ class BundleClient:
         self._path = path
         self._rooms = rooms
         self._heard = 0
+        self._hearing: asyncio.Task[None] | None = None
+        """What was heard last, on its way into effect."""
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def run(
@@ -143,12 +145,21 @@ class BundleClient:
             ) from error
 
     def _hear(self, changes: tuple[str, ...] | None, size: int) -> asyncio.Task[None]:
-        return self._rooms.effects.start(_heard(self._rooms, changes, size))
+        before = self._hearing
+        self._hearing = self._rooms.effects.start(_heard(self._rooms, changes, size, before))
+        return self._hearing
 
 
-async def _heard(rooms: Rooms, changes: tuple[str, ...] | None, size: int) -> None:
-    """All that the other side changed up to ``size`` is ``changes``."""
+async def _heard(
+    rooms: Rooms,
+    changes: tuple[str, ...] | None,
+    size: int,
+    before: asyncio.Task[None] | None,
+) -> None:
+    """All that the other side changed up to ``size`` is ``changes``, and what was heard before."""
     await decide_anew(rooms.gates, rooms.follower, changes, size)
+    if before is not None:
+        await asyncio.wait({before})
     rooms.gates.heard_size = max(rooms.gates.heard_size, size)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fhir_bridge.cli.words import Commands, command, say, with_config
-from fhir_bridge.errors import BridgeError, Unavailable
+from fhir_bridge.errors import BridgeError, Incorrect, Issue, Unavailable
 
 if TYPE_CHECKING:
     from fhir_bridge.assembly.operator import Operator
@@ -103,9 +103,15 @@ class _Waiting:
         for source, packed, _, _ in self._found:
             yield replace(source, raw=zstandard.decompress(packed))
 
-    def give_up(self) -> list[tuple[str, BridgeError]]:
-        """What those wait for that were tried; those that came behind them are left."""
-        hopeless = [(source.name, error) for source, _, error, tried in self._found if tried]
+    def give_up(self) -> list[tuple[Source, BridgeError]]:
+        """Those that were tried and what they wait for; those that came behind them are left."""
+        import zstandard
+
+        hopeless = [
+            (replace(source, raw=zstandard.decompress(packed)), error)
+            for source, packed, error, tried in self._found
+            if tried
+        ]
         self._found = [one for one in self._found if not one[3]]
         return hopeless
 
@@ -160,7 +166,12 @@ async def _import(operator: Operator, paths: Iterable[Path], tally: _Tally) -> N
         await _carry_out(operator, before.again(), tally, waiting)
         if len(waiting) == len(before) or tally.unanswered:
             # A whole round brought nothing new: what they refer to is not among these files.
-            tally.problems += waiting.give_up()
+            for source, error in waiting.give_up():
+                bad = {} if tally.unanswered else _bad_lines(source, error)
+                if bad:
+                    await _without(operator, source, bad, tally, waiting)
+                else:
+                    tally.problems.append((source.name, error))
         if tally.unanswered:
             break
     tally.show(tally.files, last=True)
@@ -230,12 +241,9 @@ async def _one(
     try:
         answer = await operator.bundle(source.kind, source.raw)
     except BridgeError as error:
-        place = _bad_line(source, error)
-        if place is not None:
-            # The other lines have nothing to do with it.
-            tally.problems.append((source.lines[place], error))
-            if source.entries > 1:
-                await _one(operator, source.without(place), tally, waiting)
+        bad = {} if _is_repeatable(error) else _bad_lines(source, error)
+        if bad:
+            await _without(operator, source, bad, tally, waiting)
         elif _is_repeatable(error):
             waiting.add(source, error, tried=True)
         else:
@@ -250,13 +258,32 @@ async def _one(
         tally.refused += 1
 
 
-def _bad_line(source: Source, error: BridgeError) -> int | None:
-    """Which line of the gathered ones the refusal is about, if it is about one."""
-    found = [_ENTRY.match(issue.where or "") for issue in error.issues]
-    places = {int(match[1]) for match in found if match}
-    if not source.lines or len(places) != 1 or _is_repeatable(error):
-        return None
-    return places.pop()
+def _bad_lines(source: Source, error: BridgeError) -> dict[int, BridgeError]:
+    """Which of the gathered lines a refusal is about, and what it says of each."""
+    found: dict[int, list[Issue]] = {}
+    issues = error.issues or (Issue(error.code, error.message, error.where),)
+    for issue in issues if source.lines else ():
+        match = _ENTRY.match(issue.where) or _ENTRY.match(error.where)
+        if match is None:
+            return {}
+        found.setdefault(int(match[1]), []).append(issue)
+    return {
+        place: Incorrect(own[0].message, code=error.code, issues=own)
+        for place, own in found.items()
+    }
+
+
+async def _without(
+    operator: Operator,
+    source: Source,
+    bad: dict[int, BridgeError],
+    tally: _Tally,
+    waiting: _Waiting,
+) -> None:
+    """The other lines have nothing to do with these."""
+    tally.problems += [(source.lines[place], error) for place, error in bad.items()]
+    if source.entries > len(bad):
+        await _one(operator, source.without(set(bad)), tally, waiting)
 
 
 def _is_repeatable(error: BridgeError) -> bool:

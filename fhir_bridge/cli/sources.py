@@ -43,11 +43,11 @@ class Source:
     """``file:line`` of each entry, where lines that have nothing to do with one another were
     gathered."""
 
-    def without(self, place: int) -> Source:
-        """The same without one of its lines."""
+    def without(self, places: set[int]) -> Source:
+        """The same without some of its lines."""
         entries = _ENTRIES.decode(self.raw).entry
-        left = [bytes(one) for n, one in enumerate(entries) if n != place]
-        lines = tuple(line for n, line in enumerate(self.lines) if n != place)
+        left = [bytes(one) for n, one in enumerate(entries) if n not in places]
+        lines = tuple(line for n, line in enumerate(self.lines) if n not in places)
         return replace(self, raw=_transaction(left), entries=len(left), lines=lines)
 
 

@@ -38,8 +38,11 @@ class Use:
     """The audit records of what was decided just before."""
     conditions: Sequence[Condition] = ()
     """What nothing met: whoever asked the same meanwhile and wrote was first."""
+    counts: bool = False
+    """The answer tells of more than ``patients``: it was looked at before, and what was decided
+    then must still hold."""
     everybody: bool = False
-    """``decide`` hangs on anybody's consents: an answer that counts tells of all of them."""
+    """``decide`` hangs on more patients than can be named."""
 
 
 async def commit_drafts(
@@ -74,7 +77,8 @@ async def commit_drafts(
 async def record_use(rooms: Rooms, use: Use) -> Appended:
     """Make a disclosure, or its refusal, durable. Only then may anything leave."""
     for _ in range(_TRIES):
-        rooms.gates.make_room()
+        if not use.counts:
+            rooms.gates.make_room()
         result = await rooms.pen.write(use.decide, lambda: _append(rooms, use))
         if isinstance(result, Appended):
             return result

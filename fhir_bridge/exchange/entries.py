@@ -32,7 +32,7 @@ from fhir_bridge.fhir import (
     split_bundle,
 )
 from fhir_bridge.locator import Hit
-from fhir_bridge.search import parse
+from fhir_bridge.search import Limits, parse
 from fhir_bridge.terms import Requester
 
 __all__ = [
@@ -50,6 +50,8 @@ __all__ = [
 _log = logging.getLogger("fhir_bridge.exchange")
 _TAG = re.compile(r'\s*(?:W/)?"([A-Za-z0-9\-.]{1,64})"\s*')
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+_ANY = Limits(max_parameters=1 << 16)
+"""How many there may be is asked when it is carried out."""
 _LETTERS = {"POST": "c", "PUT": "u", "DELETE": "d", "GET": "r"}
 
 
@@ -98,7 +100,8 @@ def admitted(requester: Requester, place: int, entry: Entry) -> Work:
     if entry.method == "GET":
         _check_look(type_, id_, query, where)
         return Work(place, entry, None, type_, id_)
-    if mark or (entry.method == "POST" and id_):
+    about_the_form = all(name in ("_format", "_pretty") for name, _ in parse_qsl(query))
+    if (mark and not about_the_form) or (entry.method == "POST" and id_):
         raise Unsupported(
             "request.url is Type for POST, Type/id for PUT and DELETE here; conditional updates"
             " and operations are not served yet",
@@ -128,7 +131,11 @@ def admitted(requester: Requester, place: int, entry: Entry) -> Work:
 def _check_look(type_: str, id_: str, query: str, where: str) -> None:
     """A GET that cannot be understood fails before anything of its Bundle is written."""
     if not id_:
-        parse(type_, _pairs(query, where), bases=())
+        try:
+            parse(type_, _pairs(query, where), _ANY)
+        except BridgeError as error:
+            error.where = f"{where}.request.url"
+            raise
     elif _ID.fullmatch(id_) is None:
         raise Unsupported(
             "a GET entry is Type/id or Type?search here",

@@ -31,8 +31,13 @@ from fhir_bridge.terms import Requester
 
 __all__ = ["everything", "next_page", "search"]
 
+Passes = Callable[[int], bool]
+"""Whether entries of a group may be seen."""
+
 _PURPOSE = "cursor"
 _LOOKS = 8
+_MOST_COUNTED = 1_000
+"""Patients whose consents are guarded one by one; beyond that it is everybody's."""
 
 
 async def search(
@@ -120,7 +125,7 @@ async def _everything(
     """``patient``: the Patient, which the requester must see for the first page."""
     place = {"kind": "everything", "patient": patient_id, "count": count}
 
-    def look(gate: Gate) -> _Found:
+    def look(gate: Passes) -> _Found:
         if patient is not None and not gate(patient.group):
             raise NotFound("there is no such Patient")
         page = rooms.locator.everything(patient_id, gate, after, count)
@@ -166,7 +171,7 @@ async def _page(
 
     place = {"kind": "search", "type": query.type, "pairs": query.used}
 
-    def look(gate: Gate) -> _Found:
+    def look(gate: Passes) -> _Found:
         page = rooms.locator.search(plan(query), gate, after)
         links = _links(rooms, requester, place, page.next_key, base_url, self_url)
         return _Found(page, _included(rooms, query, page, gate), links)
@@ -212,32 +217,43 @@ async def _disclosed(
     requester: Requester,
     request: RequestInfo,
     letter: str,
-    look: Callable[[Gate], _Found],
+    look: Callable[[Passes], _Found],
     kind: str,
 ) -> tuple[_Found, int]:
     """What ``look`` finds, its disclosure durable, and the ledger size with it.
 
-    A page tells more than its hits: a total, that there is a next one. So it is looked at anew
-    when any answer of its gate may have changed meanwhile.
+    A page that counts tells more than its hits. So it is looked at anew when any answer of its
+    gate may have changed meanwhile, and guarded by the consents of everybody whom it passed.
     """
     for _ in range(_LOOKS):
+        rooms.gates.make_room()
         gate = rooms.gates.reading(requester, letter)
-        version = gate.version
-        found = look(gate)
+        version, passed = gate.version, set[int]()
+
+        def watched(group: int, gate: Gate = gate, passed: set[int] = passed) -> bool:
+            passed.add(group)
+            return gate(group)
 
         def still(now: Gate, gate: Gate = gate, version: int = version) -> bool:
             return now is gate and now.version == version
 
+        found = look(watched)
         hits = [*found.page.hits, *found.included]
         with suppress(NotFound):
+            if not found.counts:
+                return found, await release(rooms, requester, request, letter, hits, kind)
+            counted = {p for group in passed for p in rooms.locator.facts(group).patients}
+            everybody = len(counted) > _MOST_COUNTED
             return found, await release(
-                rooms, requester, request, letter, hits, kind, still, everybody=found.counts
+                *(rooms, requester, request, letter, hits, kind, still),
+                counted=() if everybody else sorted(counted),
+                everybody=everybody,
             )
         await rooms.follower.reached(rooms.reader.size())
     raise Unavailable("consents keep changing; try again", code="consent-moves")
 
 
-def _included(rooms: Rooms, query: Query, page: Page, gate: Gate) -> tuple[Hit, ...]:
+def _included(rooms: Rooms, query: Query, page: Page, gate: Passes) -> tuple[Hit, ...]:
     if not page.hits or not (query.includes or query.revincludes):
         return ()
     found = rooms.locator.includes(page.hits, query.includes, query.revincludes, gate)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from weakref import WeakSet
 
 from fhir_bridge.clock import Clock
 from fhir_bridge.consent import Asked, Decider, Decision, Facts, Policy, ask, author_of, decide
+from fhir_bridge.errors import BridgeError
 from fhir_bridge.exchange.changes import NAMES
 from fhir_bridge.exchange.consents import ConsentView
 from fhir_bridge.terms import Action, Relation, Requester
@@ -60,7 +62,9 @@ class Gate:
         if decision is None:
             decision = self.judge(self._facts(gid))
             if len(self._memo) >= _KEPT_DECISIONS:
-                self.clear()
+                # For room only: no answer changes by it.
+                self._memo.clear()
+                self._allowed.clear()
             self._memo[gid] = decision
             self._allowed[gid] = decision.permit
             if decision.valid_until_us is not None:
@@ -193,9 +197,10 @@ class Gates:
 
     def forget_all(self) -> None:
         """Another process may have changed anything: decide everything anew."""
-        self.heard_size = max(self.heard_size, self._covered())
         self._consents.forget_all()
         self.forget_names()
+        with suppress(BridgeError):  # where it cannot be read, the others are heard of later
+            self.heard_size = max(self.heard_size, self._covered())
 
     def heard(self, changes: Sequence[str] | None) -> None:
         """``changes`` were noted (`Changes.since`); None: it may have been anything."""

@@ -25,15 +25,16 @@ async def release(
     kind: str,
     still: Callable[[Gate], bool] = lambda gate: True,
     *,
+    counted: Sequence[str] | None = None,
     everybody: bool = False,
 ) -> int:
     """Make the disclosure of ``hits`` durable; the ledger size with it.
 
     ``letter`` of the scope that they are read by; ``still``: what else must hold then;
-    ``everybody``: it hangs on anybody's consents. NotFound when one of them may not leave any
-    more: a Consent came in the meantime, or one ended.
+    ``counted``: further patients whose consents the answer hangs on, or ``everybody``. NotFound
+    when one of them may not leave any more: a Consent came in the meantime, or one ended.
     """
-    patients = patients_of(rooms, hits)
+    patients = sorted({*patients_of(rooms, hits), *(counted or ())})
     gate: Gate
 
     def decide() -> None:
@@ -45,7 +46,8 @@ async def release(
     def records() -> Records:
         return released(rooms, requester, request, gate, hits, kind)
 
-    use = Use(requester.organization, patients, decide, records, everybody=everybody)
+    counts = counted is not None or everybody
+    use = Use(requester.organization, patients, decide, records, counts=counts, everybody=everybody)
     return (await record_use(rooms, use)).size
 
 

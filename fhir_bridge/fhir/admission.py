@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from fhir_bridge.errors import Incorrect, Issue
 from fhir_bridge.fhir.bundle_rules import bundle_issues
-from fhir_bridge.fhir.gate import nested, schema_issues, text_of
+from fhir_bridge.fhir.gate import is_large, nested, schema_issues, text_of
 from fhir_bridge.fhir.invariants import has_invariants, resource_invariants
 from fhir_bridge.fhir.parse import parse, without_bom
 from fhir_bridge.fhir.walk import may_have_twins, walk_issues
@@ -49,7 +49,7 @@ def admit_tree(
     """As ``admit`` for a tree that ``parse`` made of exactly these bytes."""
     _check_envelope(tree, expected_type)
     issues = check(tree, has_twins=may_have_twins(raw))
-    if issues and (mode == "strict" or any(_is_grave(i) for i in issues)):
+    if issues and (mode == "strict" or is_large(tree) or any(_is_grave(i) for i in issues)):
         raise _refusal(issues)
     meta = tree.get("meta")
     meta = meta if isinstance(meta, dict) else {}

@@ -18,7 +18,7 @@ from fhir_bridge.fhir.facts import RESOURCE_TYPES
 from fhir_bridge.fhir.findings import finding
 from fhir_bridge.fhir.schema import resource_schema
 
-__all__ = ["Path", "compile_types", "nested", "schema_issues", "text_of"]
+__all__ = ["Path", "compile_types", "is_large", "nested", "schema_issues", "text_of"]
 
 Path = tuple[str | int, ...]
 _ENOUGH = 50
@@ -107,7 +107,7 @@ def _no_type(tree: Any) -> str:
 
 def _errors(validator: Any, tree: Any) -> Iterator[Any]:
     """What the validator says of a tree that it refuses; of a large one the first alone."""
-    if _is_large(tree):
+    if is_large(tree):
         try:
             validator.validate(tree)
         except jsonschema_rs.ValidationError as error:
@@ -116,7 +116,8 @@ def _errors(validator: Any, tree: Any) -> Iterator[Any]:
     yield from validator.iter_errors(tree)
 
 
-def _is_large(tree: Any) -> bool:
+def is_large(tree: Any) -> bool:
+    """Whether not all that is wrong with a tree is found."""
     nodes = [tree]
     for node in nodes:
         if isinstance(node, dict | list):

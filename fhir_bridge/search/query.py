@@ -23,6 +23,14 @@ __all__ = ["is_result_parameter", "known_names", "parse"]
 _TOTALS = ("none", "estimate", "accurate")
 _PASSED_OVER = frozenset({"_format", "_pretty"})
 _RESULTS = ("_sort", "_count", "_total", "_include", "_revinclude")
+_OF_EVERY_TYPE = frozenset(
+    {
+        *("_id", "_lastUpdated", "_has", "_tag", "_profile", "_security", "_source", "_type"),
+        *("_text", "_content", "_list", "_query", "_filter"),
+        *("_summary", "_elements", "_contained", "_containedType"),
+    }
+)
+"""R4 search.html#all, #return, whether served here or not."""
 _LATER_MODIFIERS = frozenset(
     {"above", "below", "identifier", "in", "iterate", "not-in", "of-type", "recurse", "text"}
 )
@@ -55,8 +63,7 @@ def parse(
 
 def is_result_parameter(name: str) -> bool:
     """Whether a parameter is about the answer, not about what matches (R4 search.html#return)."""
-    code = name.partition(":")[0]
-    return code in _RESULTS or code in _PASSED_OVER
+    return name.partition(":")[0] in _RESULTS
 
 
 class _Parser:
@@ -298,7 +305,7 @@ class _Parser:
 def known_names() -> frozenset[str]:
     """The code of every R4 search parameter and of what is about the result."""
     codes = (code for type_ in resource_types() for code in parameters(type_, ALL))
-    return frozenset({*codes, *_RESULTS, *_PASSED_OVER, "_id", "_lastUpdated", "_has"})
+    return frozenset({*codes, *_RESULTS, *_PASSED_OVER, *_OF_EVERY_TYPE})
 
 
 class _Unknown(Exception):

@@ -74,6 +74,30 @@ def test_a_line_that_is_no_right_resource_costs_no_other(node: Node, tmp_path: P
     assert "Patient.gender" in done.stderr
 
 
+def test_lines_that_go_wrong_in_other_ways_cost_no_other(node: Node, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    about = {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"text": "x"},
+        "subject": {"reference": "Patient?identifier=http://x|nobody"},
+    }
+    trees: list[Tree] = [{"resourceType": "Patient", "id": f"p{n}"} for n in range(6)]
+    trees[1:1] = [about, {"resourceType": "Foo"}]
+    trees += [about, {"resourceType": "Patient", "id": "p0"}]
+    lines = [json.dumps(tree) for tree in trees]
+    (folder / "mixed.ndjson").write_text("\n\n" + "\n \n".join(lines) + "\n")
+    done = run("import", folder, "--json", "--config", node.config)
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert (told["resources"], told["refused_bundles"]) == (6, 4), done.stderr
+    nobody = "the condition does not match"
+    for number, why in ((5, nobody), (7, "resource type"), (19, nobody), (21, "twice")):
+        [line] = [x for x in done.stderr.splitlines() if x.startswith(f"mixed.ndjson:{number}:")]
+        assert why in line
+
+
 def test_a_refused_line_of_a_batch_says_which_and_why(node: Node, tmp_path: Path) -> None:
     entries = [
         {"resource": tree, "request": {"method": "POST", "url": "Patient"}}

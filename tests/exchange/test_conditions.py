@@ -24,6 +24,7 @@ from fhir_bridge.exchange import carry_out
 from fhir_bridge.exchange.account import chain_of
 from fhir_bridge.ledger import Append, Appended, Refused
 from fhir_bridge.locator.pages import Bounds
+from fhir_bridge.search import parse
 from fhir_bridge.terms import Scope
 from tests.exchange.moving import around_the_next_append
 from tests.exchange.world import (
@@ -233,3 +234,37 @@ async def test_a_conditional_reference_may_mean_what_the_transaction_makes(
     with pytest.raises(Incorrect) as caught:
         await world.transaction(HOSPITAL, made, about)
     assert caught.value.code == "unresolved-reference"
+
+
+async def test_parameters_about_the_form_stand_in_nobodys_way(world: World) -> None:
+    made = await world.create(
+        HOSPITAL, {"resourceType": "Patient"}, f"_format=json&identifier={MRN}|9"
+    )
+    assert made.created
+    post = {
+        "resource": {"resourceType": "Patient"},
+        "request": {"method": "POST", "url": "Patient?_format=json"},
+    }
+    assert (await world.transaction(HOSPITAL, post))[0]["status"].startswith("201")
+
+
+@pytest.mark.parametrize("query", ["_summary=count", "name:nonsense=x", "birthdate=x", "name="])
+async def test_a_look_that_is_refused_says_where_it_stands(world: World, query: str) -> None:
+    post = {
+        "resource": {"resourceType": "Patient"},
+        "request": {"method": "POST", "url": "Patient"},
+    }
+    look = {"request": {"method": "GET", "url": f"Patient?{query}"}}
+    before = world.marks()[0]
+    with pytest.raises(BridgeError) as caught:
+        await world.transaction(HOSPITAL, post, look)
+    assert caught.value.where == "Bundle.entry[1].request.url"
+    assert world.marks()[0] == before
+
+
+def test_names_that_r4_knows_are_shown_and_others_are_not() -> None:
+    for name, told in (("_summary", True), ("patient", True), ("Smith", False), ("555-1", False)):
+        with pytest.raises(Incorrect) as caught:
+            parse("Organization", [("name", "x"), (name, "x")])
+        assert (name in caught.value.message) is told
+        assert ("parameter 2" in caught.value.message) is not told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from fhir_bridge.errors import NotFound, Precondition
+from fhir_bridge.assembly.bundles import BundleClient
+from fhir_bridge.errors import NotFound, Precondition, Unavailable
 from fhir_bridge.exchange import batch as batches
 from fhir_bridge.exchange import carry_out
-from tests.exchange.moving import Step, around_the_next_append, permitted, served
+from tests.exchange.moving import Step, around_the_next_append, permitted, served, total
 from tests.exchange.world import (
     BASE,
     CLINIC,
@@ -264,3 +266,84 @@ async def test_a_record_that_moves_to_another_patient_stands_with_both(world: Wo
     for patient in (first, second):
         record = (await world.account(patient))[-1]
         assert (record.kind, record.ents[0].id) == ("update", lab.id)
+
+
+async def test_a_count_over_more_groups_than_are_remembered_is_given(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fhir_bridge.exchange.gates._KEPT_DECISIONS", 4)
+    monkeypatch.setattr("fhir_bridge.exchange.consents._KEPT_PATIENTS", 4)
+    for _ in range(10):
+        await world.patient()
+    answer = await world.search(HOSPITAL, "Patient", _total="accurate", _count="1")
+    assert tree_of(answer.raw)["total"] == 10
+
+
+@pytest.mark.parametrize("most", [1_000, 0])
+async def test_a_count_goes_round_again_for_those_whom_it_passes(
+    world: World, beside: World, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Consents of others, written by the other process, do not send it round; beyond a number
+    of patients anybody's do, and it ends all the same."""
+    monkeypatch.setattr("fhir_bridge.exchange.find._MOST_COUNTED", most)
+    first, second, _ = await permitted(world)
+    await world.create(HOSPITAL, consent(second))
+    await caught_up(beside)
+    real, appends = world.rooms.pen._append, list[int]()
+
+    async def counted(append: Any) -> Any:
+        appends.append(1)
+        if len(appends) == 1:
+            await beside.create(HOSPITAL, consent(second))
+        return await real(append)
+
+    world.rooms.pen._append = counted
+    answer = await world.search(
+        CLINIC, "Observation", subject=f"Patient/{first}", _total="accurate", _count="0"
+    )
+    assert tree_of(answer.raw)["total"] == 1
+    assert len(appends) == (1 if most else 2)
+
+
+async def test_what_was_heard_later_does_not_overtake_what_is_not_in_effect(
+    world: World, beside: World, tmp_path: Path
+) -> None:
+    first, second, given = await permitted(world)
+    rooms = world.rooms
+    await rooms.pending.settle_all()
+    client = BundleClient(tmp_path / "nobody", rooms)
+    reached, slow = rooms.follower.reached, asyncio.Event()
+
+    async def held(size: int) -> int:
+        await slow.wait()
+        return await reached(size)
+
+    await beside.update(HOSPITAL, given, consent(second))
+    revoked = beside.rooms.pending.high
+    await beside.create(HOSPITAL, {"resourceType": "Location"})
+    rooms.follower.reached = held  # type: ignore[method-assign]
+    one = client._hear((first, second), revoked)
+    await asyncio.sleep(0)
+    rooms.follower.reached = reached  # type: ignore[method-assign]
+    two = client._hear((), beside.rooms.pending.high)
+    await asyncio.sleep(0.05)
+    assert rooms.gates.heard_size < revoked
+    assert not two.done()
+    slow.set()
+    await asyncio.wait({one, two})
+    assert rooms.gates.heard_size == beside.rooms.pending.high
+    assert await total(world, first) == 0
+
+
+async def test_everything_is_forgotten_also_where_the_locator_cannot_be_read(
+    world: World,
+) -> None:
+    first, _, _ = await permitted(world)
+
+    def unreadable() -> int:
+        raise Unavailable("the locator cannot be read", code="locator-behind")
+
+    world.rooms.gates._covered = unreadable
+    world.rooms.gates.forget_all()
+    assert first not in world.rooms.consents._held
+    assert not any(gate._memo for gate in world.rooms.gates._live)

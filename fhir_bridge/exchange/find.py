@@ -1,25 +1,20 @@
 """Search, its pages and ``$everything``: what passed the gates, disclosed, then sent.
 
 R4 http.html#search, search.html#include, http.html#paging; patient-operation-everything.html.
-A page is bound to its requester, its query and the place where the page before ended; the
-cursor is sealed, and every page decides anew.
+Every page decides anew.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-import orjson
-
-from fhir_bridge.errors import BridgeError, Incorrect, NotFound, Unavailable, Unsupported
+from fhir_bridge.errors import Incorrect, NotFound, Unavailable, Unsupported
 from fhir_bridge.exchange.answer import Part, searchset
 from fhir_bridge.exchange.contract import Answer, RequestInfo
+from fhir_bridge.exchange.cursor import cursor_of, place_of
 from fhir_bridge.exchange.gates import Gate
 from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
@@ -34,7 +29,6 @@ __all__ = ["everything", "next_page", "search"]
 Passes = Callable[[int], bool]
 """Whether entries of a group may be seen."""
 
-_PURPOSE = "cursor"
 _LOOKS = 8
 _MOST_COUNTED = 1_000
 """Patients whose consents are guarded one by one; beyond that it is everybody's."""
@@ -63,7 +57,7 @@ async def next_page(
     rooms: Rooms, requester: Requester, request: RequestInfo, cursor: str, base_url: str
 ) -> Answer:
     """The page that a ``next`` link names, for the requester who was given it."""
-    bound = _open_cursor(rooms, requester, cursor)
+    bound = place_of(rooms, requester, cursor)
     self_url = f"{base_url}?_page={cursor}"
     if bound["kind"] == "everything":
         await rooms.pending.settle_all()
@@ -207,7 +201,7 @@ def _links(
     """``self``, and ``next`` where the page is not the last; Unsupported when that cannot be."""
     links = [("self", self_url)]
     if after is not None:
-        cursor = _cursor(rooms, requester, {**place, "after": after})
+        cursor = cursor_of(rooms, requester, {**place, "after": after})
         links.append(("next", f"{base_url}?_page={cursor}"))
     return links
 
@@ -269,51 +263,3 @@ def _included(rooms: Rooms, query: Query, page: Page, gate: Passes) -> tuple[Hit
 def _part(rooms: Rooms, hit: Hit, mode: str) -> Part:
     raw = rooms.bodies.get(hit.index)
     return Part(hit.type, hit.id, hit.version_id, hit.updated_us, raw, mode)
-
-
-def _cursor(rooms: Rooms, requester: Requester, place: dict[str, Any]) -> str:
-    """A sealed place in an answer, for this requester alone."""
-    seal, _ = rooms.keys.sealing(_PURPOSE)
-    packed = zlib.compress(orjson.dumps({**place, "who": _who(requester)}, default=_plain))
-    cursor = base64.urlsafe_b64encode(seal(packed)).decode().rstrip("=")
-    if len(cursor) > rooms.limits.max_cursor:
-        raise Unsupported(
-            "this search is too long to be continued on a next page; ask for fewer values",
-            code="too-costly",
-        )
-    return cursor
-
-
-def _open_cursor(rooms: Rooms, requester: Requester, cursor: str) -> dict[str, Any]:
-    _, unseal = rooms.keys.sealing(_PURPOSE)
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        place: dict[str, Any] = orjson.loads(zlib.decompress(unseal(raw)))
-    except (BridgeError, ValueError, binascii.Error, zlib.error):
-        raise _no_page() from None
-    if place["who"] != _who(requester):
-        raise _no_page()
-    return {**place, "after": _revived(place["after"])}
-
-
-def _who(requester: Requester) -> list[str]:
-    return [requester.client_id, requester.organization, requester.purpose, requester.user or ""]
-
-
-def _no_page() -> NotFound:
-    return NotFound("there is no such page; start the search again", code="no-page")
-
-
-def _plain(value: object) -> object:
-    """Sort keys may be bytes; JSON has none."""
-    if isinstance(value, bytes):
-        return {"b": base64.b64encode(value).decode()}
-    raise TypeError(type(value).__name__)
-
-
-def _revived(after: Any) -> Any:
-    if isinstance(after, list):
-        return [_revived(one) for one in after]
-    if isinstance(after, dict):
-        return base64.b64decode(after["b"])
-    return after

@@ -18,6 +18,7 @@ __all__ = ["PRIVACY", "RESEARCH_SCOPE", "normalise"]
 
 PRIVACY = "patient-privacy"
 RESEARCH_SCOPE = "research"
+_MOST_PROVISIONS = 1_000
 _SCOPE_SYSTEM = "http://terminology.hl7.org/CodeSystem/consentscope"
 _BASE = {"OPTIN": Effect.PERMIT, "OPTOUT": Effect.DENY}
 
@@ -99,7 +100,7 @@ def _effect(provision: dict[str, Any], path: str) -> Effect:
 
 
 def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
+    if not isinstance(value, list) or len(value) > _MOST_PROVISIONS:
         raise Unmappable("Consent.provision.provision")
     return value
 

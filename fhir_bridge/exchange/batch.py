@@ -11,6 +11,7 @@ from itertools import groupby
 from fhir_bridge.exchange.answer import Written, response_bundle
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.entries import (
+    Left,
     admitted,
     deleted_line,
     entries_of,
@@ -35,6 +36,7 @@ async def batch(
 ) -> Answer:
     """Each entry for itself; a failure is told in its own line."""
     lines: list[Written] = []
+    left = Left(rooms.limits.max_answer_bytes)
     # Creations share commits; whatever else there is keeps its order.
     for method, run in groupby(enumerate(entries_of(rooms, raw)), lambda pair: pair[1].method):
         pairs = list(run)
@@ -42,7 +44,7 @@ async def batch(
         for start in range(0, len(pairs), width):
             lines += await asyncio.gather(
                 *(
-                    told(rooms, _alone(rooms, requester, request, place, entry, base_url))
+                    told(rooms, _alone(rooms, requester, request, place, entry, base_url, left))
                     for place, entry in pairs[start : start + width]
                 )
             )
@@ -58,12 +60,13 @@ async def _alone(
     place: int,
     entry: Entry,
     base_url: str,
+    left: Left,
 ) -> Written:
     """One entry of a batch, by the same use case as a request of its own."""
     work = admitted(requester, place, entry)
     request = line_of(request, entry)
     if entry.method == "GET":
-        return await read_line(rooms, requester, request, entry, base_url)
+        return await read_line(rooms, requester, request, entry, base_url, left)
     if entry.method == "DELETE":
         gone = await delete(rooms, requester, request, work.type, work.id, version_of(entry))
         return deleted_line(gone.version_id)

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from fhir_bridge.clock import Clock, instant
 from fhir_bridge.consent import Facts
+from fhir_bridge.errors import Incorrect
 from fhir_bridge.fbe1 import EntryType, Header
 from fhir_bridge.fhir import is_shared_type, patients, stamp
 from fhir_bridge.labels import label
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 MEDIA_TYPE = "application/fhir+json"
+_MOST_PATIENTS = 2_000
 
 
 class Draft(Struct, frozen=True, gc=False):
@@ -90,6 +92,12 @@ def new_version(
         raw, id=id_, version_id=version_id, last_updated=instant(now), references=references
     )
     facts, classes = facts_of(tree, id_, author, references or {})
+    if len(facts.patients) > _MOST_PATIENTS:
+        raise Incorrect(
+            f"a resource may name {_MOST_PATIENTS:,} patients here: each has keys, a guard and a"
+            " record of their own",
+            code="too-many-patients",
+        )
     return Draft(
         EntryType.CREATE if number == 1 else EntryType.UPDATE,
         type_,

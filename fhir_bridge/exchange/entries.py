@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from fhir_bridge.clock import instant
-from fhir_bridge.errors import BridgeError, Fault, Incorrect, Unsupported
+from fhir_bridge.errors import BridgeError, Fault, Incorrect, TooLarge, Unsupported
 from fhir_bridge.exchange.answer import Written
 from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.disclose import read
@@ -36,6 +36,7 @@ from fhir_bridge.search import Limits, parse
 from fhir_bridge.terms import Requester
 
 __all__ = [
+    "Left",
     "Work",
     "admitted",
     "deleted_line",
@@ -189,21 +190,48 @@ def line_of(request: RequestInfo, entry: Entry) -> RequestInfo:
     return msgspec.structs.replace(request, query=entry.url or "")
 
 
+class Left:
+    """How much the reading lines of one Bundle may still bring."""
+
+    def __init__(self, most: int) -> None:
+        self._bytes = most
+
+    def check(self) -> None:
+        """TooLarge once they brought it; asked before a line is read and recorded."""
+        if self._bytes <= 0:
+            raise TooLarge(
+                "the lines before make as much as an answer may be; ask for this by itself",
+                code="answer-bytes",
+            )
+
+    def take(self, raw: bytes) -> None:
+        """A line brings this."""
+        self._bytes -= len(raw)
+
+
 async def read_line(
-    rooms: Rooms, requester: Requester, request: RequestInfo, entry: Entry, base_url: str
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    entry: Entry,
+    base_url: str,
+    left: Left,
 ) -> Written:
     """A GET entry: a read or a search, disclosed like any other."""
+    left.check()
     request = line_of(request, entry)
     path, _, query = (entry.url or "").partition("?")
     type_, _, id_ = path.removeprefix("/").removesuffix("/").partition("/")
     if id_:
         found = await read(rooms, requester, request, type_, id_)
+        left.take(found.raw)
         return Written(
             "200 OK", etag=f'W/"{found.version_id}"',
             last_modified=instant(found.last_updated_us), raw=found.raw,
         )  # fmt: skip
     pairs = _pairs(query, "Bundle.entry")
     answer = await search(rooms, requester, request, type_, pairs, base_url)
+    left.take(answer.raw)
     return Written("200 OK", raw=answer.raw)
 
 

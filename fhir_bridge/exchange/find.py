@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from fhir_bridge.errors import Incorrect, NotFound, Unavailable, Unsupported
+from fhir_bridge.errors import Incorrect, NotFound, TooLarge, Unavailable, Unsupported
 from fhir_bridge.exchange.answer import Part, searchset
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.cursor import cursor_of, place_of
@@ -124,11 +124,12 @@ async def _everything(
             raise NotFound("there is no such Patient")
         page = rooms.locator.everything(patient_id, gate, after, count)
         after_it = page.next_key[0] if page.next_key is not None else None
-        return _Found(page, (), _links(rooms, requester, place, after_it, base_url, self_url))
+        links = _links(rooms, requester, place, after_it, base_url, self_url)
+        return _Found(page, (), links, _parts(rooms, page.hits))
 
     found, index = await _disclosed(rooms, requester, request, "r", look, "everything")
-    parts = [_part(rooms, hit, "match") for hit in found.page.hits]
-    return Answer(searchset(base_url, parts, found.links, None, rooms.clock.new_id()), index)
+    raw = searchset(base_url, found.parts, found.links, None, rooms.clock.new_id())
+    return Answer(raw, index)
 
 
 def _parsed(
@@ -168,13 +169,13 @@ async def _page(
     def look(gate: Passes) -> _Found:
         page = rooms.locator.search(plan(query), gate, after)
         links = _links(rooms, requester, place, page.next_key, base_url, self_url)
-        return _Found(page, _included(rooms, query, page, gate), links)
+        included = _included(rooms, query, page, gate)
+        return _Found(page, included, links, _parts(rooms, page.hits, included))
 
     found, index = await _disclosed(rooms, requester, request, "s", look, "search")
-    page = found.page
-    parts = [_part(rooms, hit, "match") for hit in page.hits]
-    parts += [_part(rooms, hit, "include") for hit in found.included]
-    return Answer(searchset(base_url, parts, found.links, page.total, rooms.clock.new_id()), index)
+    total = found.page.total
+    raw = searchset(base_url, found.parts, found.links, total, rooms.clock.new_id())
+    return Answer(raw, index)
 
 
 class _Found(NamedTuple):
@@ -183,6 +184,7 @@ class _Found(NamedTuple):
     page: Page
     included: tuple[Hit, ...]
     links: list[tuple[str, str]]
+    parts: list[Part]
 
     @property
     def counts(self) -> bool:
@@ -260,6 +262,18 @@ def _included(rooms: Rooms, query: Query, page: Page, gate: Passes) -> tuple[Hit
     return found.hits
 
 
-def _part(rooms: Rooms, hit: Hit, mode: str) -> Part:
-    raw = rooms.bodies.get(hit.index)
-    return Part(hit.type, hit.id, hit.version_id, hit.updated_us, raw, mode)
+def _parts(rooms: Rooms, matches: Sequence[Hit], included: Sequence[Hit] = ()) -> list[Part]:
+    """What is sent, read before anything is recorded; TooLarge where it would be too much."""
+    parts: list[Part] = []
+    left = rooms.limits.max_answer_bytes
+    for mode, hits in (("match", matches), ("include", included)):
+        for hit in hits:
+            raw = rooms.bodies.get(hit.index)
+            left -= len(raw)
+            if left < 0:
+                raise TooLarge(
+                    "this page would be larger than an answer may be; ask for fewer with _count",
+                    code="answer-bytes",
+                )
+            parts.append(Part(hit.type, hit.id, hit.version_id, hit.updated_us, raw, mode))
+    return parts

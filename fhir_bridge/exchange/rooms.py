@@ -31,6 +31,8 @@ class Limits:
     max_count: int = 500
     max_entries: int = 10_000
     max_parameters: int = 128
+    max_answer_bytes: int = 64 << 20
+    """Bodies of one page, and of all reading lines of a Bundle."""
     max_cursor: int = 60_000
     """Characters of the place in a ``next`` link; it has to fit the door's request line."""
     proof_wait_s: float = 15.0

@@ -17,6 +17,7 @@ from fhir_bridge.exchange.commit import Records, Use, commit_drafts, record_use
 from fhir_bridge.exchange.contract import Answer, RequestInfo
 from fhir_bridge.exchange.drafts import Draft, new_version, tombstone
 from fhir_bridge.exchange.entries import (
+    Left,
     Work,
     admitted,
     deleted_line,
@@ -76,8 +77,9 @@ async def transaction(
             await turns.enter_async_context(rooms.turns.of(*turn))
         index = await _carry_out(rooms, requester, request, works, base_url)
     lines: list[Written] = []
+    left = Left(rooms.limits.max_answer_bytes)
     for work in works:
-        lines.append(await _line(rooms, requester, request, work, base_url))
+        lines.append(await _line(rooms, requester, request, work, base_url, left))
     return Answer(response_bundle("transaction-response", lines, rooms.clock.new_id()), index)
 
 
@@ -260,14 +262,19 @@ async def _commit(rooms: Rooms, requester: Requester, request: RequestInfo, plan
 
 
 async def _line(
-    rooms: Rooms, requester: Requester, request: RequestInfo, work: Work, base_url: str
+    rooms: Rooms,
+    requester: Requester,
+    request: RequestInfo,
+    work: Work,
+    base_url: str,
+    left: Left,
 ) -> Written:
     """The response line of one entry; reading happens here, after everything was written."""
     if work.done is not None:
         return work.done
     if work.entry.method == "GET":
         # The writes are durable by now: the answer as a whole must not deny that.
-        return await told(rooms, read_line(rooms, requester, request, work.entry, base_url))
+        return await told(rooms, read_line(rooms, requester, request, work.entry, base_url, left))
     draft = work.draft
     assert draft is not None  # every entry that is not reading was drafted
     if work.entry.method == "DELETE":

@@ -22,6 +22,9 @@ __all__ = ["may_have_twins", "walk_issues"]
 Where = tuple[Any, ...]
 """``(where of the parent, property name, index or None)``; ``()`` at the root."""
 
+_Contained = dict[int, set[Any]]
+"""The ids contained in each resource that was asked about; gathered once."""
+
 _MOST_DIGITS = 64
 _MOST_EXPONENT = 308
 _LIMIT = 10**_MOST_DIGITS
@@ -39,6 +42,7 @@ def walk_issues(tree: dict[str, Any], *, has_twins: bool = True) -> list[Issue]:
     if not has_twins and _is_plain(tree):
         return []
     issues: list[Issue] = []
+    contained: _Contained = {}
     stack: list[tuple[dict[str, Any], Where]] = [(tree, ())]
     push, pop, ordinary = stack.append, stack.pop, _SPECIAL.isdisjoint
     while stack:
@@ -48,7 +52,7 @@ def walk_issues(tree: dict[str, Any], *, has_twins: bool = True) -> list[Issue]:
         if "reference" in node:
             reference = node["reference"]
             if type(reference) is str and (reference[0] == "#" or "type" in node):
-                issues.extend(_reference_issues(tree, node, reference, where))
+                issues.extend(_reference_issues(tree, node, reference, where, contained))
         if len(node) == 1 and "id" in node:
             issues.extend(_lone_id(tree, where))
         if has_twins:
@@ -204,9 +208,9 @@ def _node_issues(tree: dict[str, Any], node: dict[str, Any], where: Where) -> It
 
 
 def _reference_issues(
-    tree: dict[str, Any], node: dict[str, Any], reference: str, where: Where
+    tree: dict[str, Any], node: dict[str, Any], reference: str, where: Where, contained: _Contained
 ) -> Iterator[Issue]:
-    if reference[0] == "#" and not _is_local(tree, reference, where):
+    if reference[0] == "#" and not _is_local(tree, reference, where, contained):
         message = "a local reference names no contained resource (ref-1)"
         yield _issue(tree, where, message, "invariant")
     named, stated = reference.partition("/")[0].partition("?")[0], node.get("type")
@@ -214,7 +218,7 @@ def _reference_issues(
         yield _issue(tree, where, "reference and type name different resource types", "value")
 
 
-def _is_local(tree: dict[str, Any], reference: str, where: Where) -> bool:
+def _is_local(tree: dict[str, Any], reference: str, where: Where, contained: _Contained) -> bool:
     """ref-1: ``#id`` names a resource contained in the outermost one around the reference.
 
     ``#`` alone, inside a contained resource, is the container (R4 references.html#contained).
@@ -229,7 +233,10 @@ def _is_local(tree: dict[str, Any], reference: str, where: Where) -> bool:
             holder = node
     if reference == "#":
         return is_contained
-    return any(c.get("id") == reference[1:] for c in holder.get("contained", ()))
+    ids = contained.get(id(holder))
+    if ids is None:
+        ids = contained[id(holder)] = {c.get("id") for c in holder.get("contained", ())}
+    return reference[1:] in ids
 
 
 def _narrative(node: dict[str, Any], where: Where) -> str:

@@ -37,6 +37,7 @@ _LOCAL = re.compile(
     r"(?:(https?://.+)/)?([A-Z][A-Za-z]{1,63})/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?",
     re.ASCII,
 )
+_PIECE = 128
 _HUMAN_NAME = ("text", "family", "given", "prefix", "suffix")
 _ADDRESS = ("text", "line", "city", "district", "state", "postalCode", "country")
 
@@ -46,7 +47,9 @@ def fold(text: str) -> str:
     """Text as string search compares it: no case, no accents, single spaces (R4 #string)."""
     if text.isascii():
         return " ".join(text.casefold().split())
-    parts = unicodedata.normalize("NFKD", text)
+    # In pieces: NFKD puts a run of marks in order, in the square of its length. They go anyway.
+    pieces = (text[at : at + _PIECE] for at in range(0, len(text), _PIECE))
+    parts = (c for piece in pieces for c in unicodedata.normalize("NFKD", piece))
     bare = "".join(c for c in parts if not unicodedata.combining(c))
     return " ".join(unicodedata.normalize("NFKD", bare.casefold()).split())
 

@@ -47,7 +47,8 @@ class Draft(Struct, frozen=True, gc=False):
     @property
     def governs(self) -> tuple[str, ...]:
         """Whose consents may move with it: also those whom it no longer names."""
-        return tuple(dict.fromkeys((*self.facts.patients, *self.before)))
+        named = self.facts.patients
+        return tuple(dict.fromkeys((*named, *self.before))) if self.before else named
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:

@@ -59,21 +59,22 @@ def guards(
     # Also where no patient is named: what is its author's alone is given by a name.
     seen = rooms.gates.names_seen(organization) if organization else None
     names = [(_name_cell(rooms, organization), seen)] if seen is not None else []
+    if not everybody:
+        return (*asked, *read, *names)
     heard = rooms.gates.heard_size
     others = [(_writer_cell(rooms, w), heard) for w in _WRITERS if w != rooms.trail.name]
-    return (*asked, *read, *names, *(others if everybody else ()))
+    return (*asked, *read, *names, *others)
 
 
 def moved(
     rooms: Rooms, drafts: Sequence[Draft], conditions: Iterable[Condition]
 ) -> tuple[bytes, ...]:
     """The cells that an append of ``drafts`` moves."""
-    governed = sorted({p for d in drafts if d.type in _GOVERNING for p in d.governs})
+    governing = [d for d in drafts if d.type in _GOVERNING]
+    governed = sorted({p for d in governing for p in d.governs})
     names = sorted(_names(rooms, drafts))
     # A new Patient changes no decision: nobody has written a Consent of theirs before.
-    decisive = names or any(
-        d.type in _GOVERNING and (d.type == "Consent" or d.number > 1) for d in drafts
-    )
+    decisive = names or any(d.type == "Consent" or d.number > 1 for d in governing)
     return (
         *(_consent_cell(rooms, patient) for patient in governed),
         *(_name_cell(rooms, name) for name in names),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -15,6 +16,7 @@ __all__ = [
     "Requester",
     "Scope",
     "SubjectRef",
+    "is_id",
 ]
 
 OPERATOR_ROLE = "operator"
@@ -23,11 +25,17 @@ OPERATOR_ROLE = "operator"
 OPERATOR_SCHEME = "Operator "
 """Before the organisation in ``Authorization``, on the owner's socket alone."""
 
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 Granted = Mapping[str, Set[str]]
 _NOTHING: Set[str] = frozenset()
 
 SubjectRef = str
 """The logical id of a Patient in this store (``Patient.id``), without the type."""
+
+
+def is_id(text: str) -> bool:
+    """Whether ``text`` can be the logical id of a resource (R4 datatypes.html#id)."""
+    return _ID.fullmatch(text) is not None
 
 
 class Interaction(StrEnum):

@@ -14,10 +14,10 @@ from fhir_bridge.api.contract import Route
 from fhir_bridge.api.outcome import Refused
 from fhir_bridge.api.query import decode
 from fhir_bridge.errors import Incorrect, NotFound
+from fhir_bridge.terms import is_id
 
 __all__ = ["Dispatch", "split_target"]
 
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 _OPAQUE = re.compile(r"[A-Za-z0-9_\-.=~]{1,4096}\Z")
 _AUTHORITY = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
@@ -125,7 +125,7 @@ def _child(node: _Node, segment: str) -> _Node:
 def _checked(name: str, segment: str) -> str:
     if name == "type":
         return segment
-    pattern = _ID if name in ("id", "version") else _OPAQUE
-    if pattern.match(segment) is None or segment in (".", ".."):
+    fits = is_id(segment) if name in ("id", "version") else _OPAQUE.match(segment)
+    if not fits or segment in (".", ".."):
         raise NotFound("no such address")
     return segment

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -12,9 +12,9 @@ from fhir_bridge.api.contract import Call, Reply
 from fhir_bridge.api.outcome import informational
 from fhir_bridge.errors import Incorrect
 from fhir_bridge.exchange.contract import Answer, Receipt, Released
+from fhir_bridge.search import FORM_PARAMETERS
 
 __all__ = [
-    "PLAIN_PARAMETERS",
     "bundle",
     "document",
     "known_only",
@@ -23,8 +23,6 @@ __all__ = [
     "resource",
     "search_pairs",
 ]
-
-PLAIN_PARAMETERS: Final = frozenset({"_format", "_pretty"})
 
 
 def ledger_status(index: int) -> str:
@@ -36,7 +34,7 @@ def known_only(call: Call) -> None:
     """Refuse parameters that this interaction does not honour, unless asked to be lenient."""
     if not call.pairs or call.prefer.lenient:
         return
-    if any(name not in PLAIN_PARAMETERS for name, _ in call.pairs):
+    if any(name not in FORM_PARAMETERS for name, _ in call.pairs):
         raise Incorrect(
             "this interaction takes only _format and _pretty; Prefer: handling=lenient ignores"
             " the rest",
@@ -46,7 +44,7 @@ def known_only(call: Call) -> None:
 
 def search_pairs(call: Call) -> list[tuple[str, str]]:
     """The parameters without those that the door has already used."""
-    return [pair for pair in call.pairs if pair[0] not in PLAIN_PARAMETERS]
+    return [pair for pair in call.pairs if pair[0] not in FORM_PARAMETERS]
 
 
 def resource(call: Call, released: Released) -> Reply:

@@ -160,7 +160,7 @@ async def _heard(
     await decide_anew(rooms.gates, rooms.follower, changes, size)
     if before is not None:
         await asyncio.wait({before})
-    rooms.gates.heard_size = max(rooms.gates.heard_size, size)
+    rooms.gates.heard_up_to(size)
 
 
 async def serve_bundles(rooms: Rooms, listening: socket.socket) -> asyncio.Server:

@@ -10,7 +10,7 @@ from fhir_bridge.clock import Clock
 from fhir_bridge.config import Settings, load, with_values
 from fhir_bridge.errors import BridgeError, Conflict, Unavailable
 from fhir_bridge.fbe1 import control_body
-from fhir_bridge.keys import KeyStore, NodeKeys, Sealer, ed25519_holds
+from fhir_bridge.keys import WRITERS, KeyStore, NodeKeys, Sealer, ed25519_holds
 from fhir_bridge.ledger import (
     Append,
     Appended,
@@ -25,8 +25,6 @@ from fhir_bridge.locator import LocatorWriter
 from fhir_bridge.search import fingerprint
 
 __all__ = ["MadeNode", "create_node", "open_keys", "open_locator_writer", "open_writer"]
-
-AUTHOR_ROLES = ("worker", "bundle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,7 @@ def _add_authors(settings: Settings, keys: NodeKeys, writer: Writer, clock: Cloc
     """Each writing process has an author key; each key's first entry adds it to the log."""
     places = Places.of(settings)
     store = KeyStore(places.key_store, keys, clock)
-    for role in AUTHOR_ROLES:
+    for role in WRITERS:
         sealer = Sealer(keys, role, settings.node.origin, settings.node.member, store, clock)
         body = control_body(
             "key.add",

@@ -241,11 +241,10 @@ async def _one(
     try:
         answer = await operator.bundle(source.kind, source.raw)
     except BridgeError as error:
-        bad = {} if _is_repeatable(error) else _bad_lines(source, error)
-        if bad:
-            await _without(operator, source, bad, tally, waiting)
-        elif _is_repeatable(error):
+        if _is_repeatable(error):
             waiting.add(source, error, tried=True)
+        elif bad := _bad_lines(source, error):
+            await _without(operator, source, bad, tally, waiting)
         else:
             tally.unanswered |= isinstance(error, Unavailable)
             tally.problems.append((source.name, error))

@@ -18,7 +18,7 @@ from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.scope import require_scope
 from fhir_bridge.exchange.trail import audit_pairs
-from fhir_bridge.exchange.visible import absent
+from fhir_bridge.exchange.visible import absent, no_such
 from fhir_bridge.terms import Relation, Requester
 
 __all__ = ["chain_of", "disclosures"]
@@ -44,7 +44,7 @@ async def disclosures(
 
     if hit is None or not is_theirs(rooms.gates.reading(requester, "r")):
         await absent(rooms, requester, request, hit, "disclosures")
-        raise NotFound("there is no such Patient")
+        raise no_such("Patient")
     await rooms.follower.reached(rooms.reader.size())
     rows = [(str(a), record) for a, status, record in chain_of(rooms, patient_id) if status == 0]
     try:

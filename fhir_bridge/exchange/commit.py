@@ -38,9 +38,6 @@ class Use:
     """The audit records of what was decided just before."""
     conditions: Sequence[Condition] = ()
     """What nothing met: whoever asked the same meanwhile and wrote was first."""
-    counts: bool = False
-    """The answer tells of more than ``patients``: it was looked at before, and what was decided
-    then must still hold."""
     everybody: bool = False
     """``decide`` hangs on more patients than can be named."""
 
@@ -77,8 +74,7 @@ async def commit_drafts(
 async def record_use(rooms: Rooms, use: Use) -> Appended:
     """Make a disclosure, or its refusal, durable. Only then may anything leave."""
     for _ in range(_TRIES):
-        if not use.counts:
-            rooms.gates.make_room()
+        rooms.gates.make_room()
         result = await rooms.pen.write(use.decide, lambda: _append(rooms, use))
         if isinstance(result, Appended):
             return result

@@ -13,7 +13,7 @@ from fhir_bridge.exchange.gates import Gate
 from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.scope import require_scope
-from fhir_bridge.exchange.visible import absent, tell_of
+from fhir_bridge.exchange.visible import absent, no_such, tell_of
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Requester
 
@@ -61,7 +61,7 @@ async def history(
     if not hits:
         newest = rooms.locator.current(type_, id_)
         await absent(rooms, requester, request, newest, "history")
-        raise NotFound(f"there is no such {type_}")
+        raise no_such(type_)
     index = await release(rooms, requester, request, "r", hits, "history")
     parts = [
         Part(
@@ -103,7 +103,7 @@ async def _release_one(
     gate = rooms.gates.reading(requester, "r")
     if hit is None or not gate(hit.group):
         await absent(rooms, requester, request, hit, kind)
-        raise NotFound(f"there is no such {type_}")
+        raise no_such(type_)
     if hit.deleted:
         await tell_of(rooms, requester, request, hit, kind, "deleted")
         raise Gone(f"this {type_} was deleted")

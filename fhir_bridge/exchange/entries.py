@@ -32,8 +32,8 @@ from fhir_bridge.fhir import (
     split_bundle,
 )
 from fhir_bridge.locator import Hit
-from fhir_bridge.search import Limits, parse
-from fhir_bridge.terms import Requester
+from fhir_bridge.search import FORM_PARAMETERS, Limits, parse
+from fhir_bridge.terms import Requester, is_id
 
 __all__ = [
     "Left",
@@ -50,7 +50,6 @@ __all__ = [
 
 _log = logging.getLogger("fhir_bridge.exchange")
 _TAG = re.compile(r'\s*(?:W/)?"([A-Za-z0-9\-.]{1,64})"\s*')
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _ANY = Limits(max_parameters=1 << 16)
 """How many there may be is asked when it is carried out."""
 _LETTERS = {"POST": "c", "PUT": "u", "DELETE": "d", "GET": "r"}
@@ -101,7 +100,7 @@ def admitted(requester: Requester, place: int, entry: Entry) -> Work:
     if entry.method == "GET":
         _check_look(type_, id_, query, where)
         return Work(place, entry, None, type_, id_)
-    about_the_form = all(name in ("_format", "_pretty") for name, _ in parse_qsl(query))
+    about_the_form = all(name in FORM_PARAMETERS for name, _ in parse_qsl(query))
     if (mark and not about_the_form) or (entry.method == "POST" and id_):
         raise Unsupported(
             "request.url is Type for POST, Type/id for PUT and DELETE here; conditional updates"
@@ -137,7 +136,7 @@ def _check_look(type_: str, id_: str, query: str, where: str) -> None:
         except BridgeError as error:
             error.where = f"{where}.request.url"
             raise
-    elif _ID.fullmatch(id_) is None:
+    elif not is_id(id_):
         raise Unsupported(
             "a GET entry is Type/id or Type?search here",
             code="not-supported",
@@ -155,7 +154,7 @@ def _pairs(query: str, where: str) -> list[tuple[str, str]]:
 
 
 def _one_id(id_: str, where: str) -> str:
-    if _ID.fullmatch(id_) is None:
+    if not is_id(id_):
         raise Unsupported(
             "request.url is Type/id here, with an R4 id; conditional updates are not served yet",
             code="conditional-update",

@@ -19,7 +19,7 @@ from fhir_bridge.exchange.gates import Gate
 from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.scope import require_scope
-from fhir_bridge.exchange.visible import absent
+from fhir_bridge.exchange.visible import absent, no_such
 from fhir_bridge.locator import Hit, Page
 from fhir_bridge.search import Limits, Query, parse, plan
 from fhir_bridge.terms import Requester
@@ -87,7 +87,7 @@ async def everything(
     gate = rooms.gates.reading(requester, "r")
     if hit is None or hit.deleted or not gate(hit.group):
         await absent(rooms, requester, request, hit, "everything")
-        raise NotFound("there is no such Patient")
+        raise no_such("Patient")
     count = rooms.limits.default_count
     for name, value in pairs:
         if name != "_count":
@@ -121,7 +121,7 @@ async def _everything(
 
     def look(gate: Passes) -> _Found:
         if patient is not None and not gate(patient.group):
-            raise NotFound("there is no such Patient")
+            raise no_such("Patient")
         page = rooms.locator.everything(patient_id, gate, after, count)
         after_it = page.next_key[0] if page.next_key is not None else None
         links = _links(rooms, requester, place, after_it, base_url, self_url)

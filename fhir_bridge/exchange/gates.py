@@ -200,7 +200,11 @@ class Gates:
         self._consents.forget_all()
         self.forget_names()
         with suppress(BridgeError):  # where it cannot be read, the others are heard of later
-            self.heard_size = max(self.heard_size, self._covered())
+            self.heard_up_to(self._covered())
+
+    def heard_up_to(self, size: int) -> None:
+        """Everything that other processes wrote up to ``size`` is heard and has its effect."""
+        self.heard_size = max(self.heard_size, size)
 
     def heard(self, changes: Sequence[str] | None) -> None:
         """``changes`` were noted (`Changes.since`); None: it may have been anything."""

@@ -15,13 +15,12 @@ from fhir_bridge.exchange.directory import spellings
 from fhir_bridge.exchange.drafts import Draft
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.fhir import parse
+from fhir_bridge.keys import WRITERS
 
 __all__ = ["Condition", "canonical", "changes_names", "condition_of", "guards", "moved"]
 
 _GOVERNING = frozenset({"Consent", "Patient"})
 """Types whose entries may change what consent says of a patient."""
-_WRITERS = ("worker", "bundle")
-"""The processes that write (`Trail.name`)."""
 
 
 class Condition(NamedTuple):
@@ -62,7 +61,7 @@ def guards(
     if not everybody:
         return (*asked, *read, *names)
     heard = rooms.gates.heard_size
-    others = [(_writer_cell(rooms, w), heard) for w in _WRITERS if w != rooms.trail.name]
+    others = [(_writer_cell(rooms, w), heard) for w in WRITERS if w != rooms.trail.name]
     return (*asked, *read, *names, *others)
 
 

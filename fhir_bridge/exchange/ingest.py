@@ -19,7 +19,7 @@ from fhir_bridge.exchange.records import refused, written
 from fhir_bridge.exchange.resolve import local_links
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.scope import require_scope
-from fhir_bridge.exchange.visible import absent, tell_of, visible
+from fhir_bridge.exchange.visible import absent, no_such, tell_of, visible
 from fhir_bridge.fhir import Resource, admit
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Action, Requester
@@ -28,7 +28,6 @@ __all__ = [
     "condition_turn",
     "create",
     "delete",
-    "gone_already",
     "may_change",
     "require_collect",
     "update",
@@ -158,7 +157,7 @@ async def delete(
         for _ in range(_RACES):
             hit = await may_change(rooms, requester, request, type_, id_, "delete", if_match)
             if hit.deleted:
-                await gone_already(rooms, requester, request, hit)
+                await tell_of(rooms, requester, request, hit, "delete", "deleted")
                 return Receipt(type_, id_, hit.version_id, hit.updated_us, hit.index, b"", False)
             draft = tombstone(
                 rooms.clock,
@@ -194,7 +193,7 @@ async def may_change(
     hit = rooms.locator.current(type_, id_)
     if hit is None or not visible(rooms, requester, hit):
         await absent(rooms, requester, request, hit, kind)
-        raise _no_such(type_)
+        raise no_such(type_)
     facts = rooms.locator.facts(hit.group)
     if facts.author != rooms.gates.author(requester):
         await tell_of(rooms, requester, request, hit, kind, "not-author")
@@ -209,15 +208,6 @@ async def may_change(
             code="version-conflict",
         )
     return hit
-
-
-async def gone_already(rooms: Rooms, requester: Requester, request: RequestInfo, hit: Hit) -> None:
-    """Record that what was to be deleted is deleted already: the answer tells of it."""
-    await tell_of(rooms, requester, request, hit, "delete", "deleted")
-
-
-def _no_such(type_: str) -> NotFound:
-    return NotFound(f"there is no such {type_}")
 
 
 def require_collect(rooms: Rooms, requester: Requester, drafts: Sequence[Draft]) -> None:
@@ -252,7 +242,7 @@ async def _commit(
 
     def decide() -> None:
         if hit is not None and not visible(rooms, requester, hit):
-            raise _no_such(hit.type)
+            raise no_such(hit.type)
         require_collect(rooms, requester, [draft])
 
     def records() -> Records:

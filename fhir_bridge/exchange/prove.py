@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
-from fhir_bridge.errors import Gone, NotFound, Unavailable
+from fhir_bridge.errors import Gone, Unavailable
 from fhir_bridge.exchange.contract import RequestInfo
 from fhir_bridge.exchange.release import release
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.scope import require_scope
-from fhir_bridge.exchange.visible import absent, tell_of
+from fhir_bridge.exchange.visible import absent, no_such, tell_of
 from fhir_bridge.ledger import prove
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Requester
@@ -46,7 +46,7 @@ async def proof(
     gate = rooms.gates.reading(requester, "r")
     if hit is None or not gate(hit.group):
         await absent(rooms, requester, request, hit, "proof")
-        raise NotFound(f"there is no such {type_}")
+        raise no_such(type_)
     if hit.deleted:
         await tell_of(rooms, requester, request, hit, "proof", "deleted")
         raise Gone(f"this {type_} was deleted")

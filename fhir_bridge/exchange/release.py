@@ -25,7 +25,7 @@ async def release(
     kind: str,
     still: Callable[[Gate], bool] = lambda gate: True,
     *,
-    counted: Sequence[str] | None = None,
+    counted: Sequence[str] = (),
     everybody: bool = False,
 ) -> int:
     """Make the disclosure of ``hits`` durable; the ledger size with it.
@@ -34,7 +34,7 @@ async def release(
     ``counted``: further patients whose consents the answer hangs on, or ``everybody``. NotFound
     when one of them may not leave any more: a Consent came in the meantime, or one ended.
     """
-    patients = sorted({*patients_of(rooms, hits), *(counted or ())})
+    patients = sorted({*patients_of(rooms, hits), *counted})
     gate: Gate
 
     def decide() -> None:
@@ -46,8 +46,7 @@ async def release(
     def records() -> Records:
         return released(rooms, requester, request, gate, hits, kind)
 
-    counts = counted is not None or everybody
-    use = Use(requester.organization, patients, decide, records, counts=counts, everybody=everybody)
+    use = Use(requester.organization, patients, decide, records, everybody=everybody)
     return (await record_use(rooms, use)).size
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import urlencode
 
 from fhir_bridge.errors import BridgeError, Incorrect, Issue
 from fhir_bridge.exchange.directory import spellings
+from fhir_bridge.exchange.guards import canonical
 from fhir_bridge.exchange.match import Conditions
 from fhir_bridge.fhir import RESOURCE_TYPES, Ref, Resource, references
 from fhir_bridge.search import known_names
@@ -38,7 +39,8 @@ class References:
         self._conditions = conditions
         self._base = f"{base_url}/"
         self._named: dict[str, str] = {}
-        self._written: dict[str, dict[str, None]] = {}
+        self._written: dict[tuple[str, str], dict[str, None]] = {}
+        """Who is written under which condition, in its canonical spelling."""
         self._found: dict[str, str | None] = {}
         self._unresolved: list[Issue] = []
 
@@ -55,7 +57,7 @@ class References:
         they may mean it. Told by its identifiers."""
         if isinstance(tree.get("identifier"), list):
             for text in spellings(tree):
-                key = f"{tree['resourceType']}?identifier={text}"
+                key = (tree["resourceType"], urlencode({"identifier": text}))
                 self._written.setdefault(key, {})[local] = None
 
     def conditional_types(self, links: Iterable[Ref]) -> set[str]:
@@ -97,8 +99,8 @@ class References:
             except BridgeError as error:
                 raise Incorrect(error.message, code=error.code, where=where) from error
             there = [f"{type_}/{hit.id}" for hit in hits]
-            all_ = dict.fromkeys((*there, *self._written.get(f"{type_}?{_decoded(query)}", ())))
-            self._found[key] = next(iter(all_)) if len(all_) == 1 else None
+            meant = {*there, *self._written.get((type_, canonical(query)), ())}
+            self._found[key] = meant.pop() if len(meant) == 1 else None
         found = self._found[key]
         if found is None:
             names = (part.partition("=")[0].partition(":")[0] for part in query.split("&"))
@@ -120,9 +122,3 @@ class References:
                 code="unresolved-reference",
                 issues=self._unresolved,
             )
-
-
-def _decoded(query: str) -> str:
-    """A condition of one parameter, decoded; nothing for another one."""
-    pairs = parse_qsl(query, keep_blank_values=True)
-    return "=".join(pairs[0]) if len(pairs) == 1 else ""

@@ -31,7 +31,6 @@ from fhir_bridge.exchange.entries import (
 from fhir_bridge.exchange.guards import canonical
 from fhir_bridge.exchange.ingest import (
     condition_turn,
-    gone_already,
     may_change,
     require_collect,
 )
@@ -40,6 +39,7 @@ from fhir_bridge.exchange.records import refused, released, written
 from fhir_bridge.exchange.release import patients_of
 from fhir_bridge.exchange.resolve import References
 from fhir_bridge.exchange.rooms import Rooms
+from fhir_bridge.exchange.visible import tell_of
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import OPERATOR_ROLE, Requester
 
@@ -171,7 +171,7 @@ async def _identify(
         conditions.leave_out(work.type, work.id)
         await _follow(rooms, requester, request, work, "delete")
         if work.follows is not None and work.follows.deleted:
-            await gone_already(rooms, requester, request, work.follows)
+            await tell_of(rooms, requester, request, work.follows, "delete", "deleted")
             work.done = deleted_line(work.follows.version_id)
 
 

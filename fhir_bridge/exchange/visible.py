@@ -9,12 +9,17 @@ from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.locator import Hit
 from fhir_bridge.terms import Requester
 
-__all__ = ["absent", "tell_of", "visible"]
+__all__ = ["absent", "no_such", "tell_of", "visible"]
 
 
 def visible(rooms: Rooms, requester: Requester, hit: Hit) -> bool:
     """Whether ``requester`` may see this version now."""
     return rooms.gates.reading(requester, "r")(hit.group)
+
+
+def no_such(type_: str) -> NotFound:
+    """The one answer to what is absent and to what is hidden."""
+    return NotFound(f"there is no such {type_}")
 
 
 async def absent(
@@ -39,7 +44,7 @@ async def tell_of(
 
     def decide() -> None:
         if not visible(rooms, requester, hit):
-            raise NotFound(f"there is no such {hit.type}")
+            raise no_such(hit.type)
 
     try:
         await refused(rooms, requester, request, patients, kind, reason, hit, decide)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from fhir_bridge.errors import Incorrect, Issue
 from fhir_bridge.fhir.bundle_rules import bundle_issues
-from fhir_bridge.fhir.gate import is_large, nested, schema_issues, text_of
+from fhir_bridge.fhir.gate import ENOUGH, is_large, nested, schema_issues, text_of
 from fhir_bridge.fhir.invariants import has_invariants, resource_invariants
 from fhir_bridge.fhir.parse import parse, without_bom
 from fhir_bridge.fhir.walk import may_have_twins, walk_issues
@@ -18,8 +18,6 @@ __all__ = ["Mode", "Resource", "admit", "admit_tree", "check"]
 
 Mode = Literal["strict", "lenient"]
 _HOLDERS = frozenset({"Bundle", "Parameters"})
-_TOLD = 50
-"""Findings in one answer."""
 
 
 class Resource(Struct, frozen=True, gc=False):
@@ -112,4 +110,4 @@ def _refusal(issues: list[Issue]) -> Incorrect:
     first = issues[0]
     more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
     message = f"{first.where}: {first.message}{more}" if first.where else first.message + more
-    return Incorrect(message, code=first.code, where=first.where, issues=issues[:_TOLD])
+    return Incorrect(message, code=first.code, where=first.where, issues=issues[:ENOUGH])

@@ -18,10 +18,10 @@ from fhir_bridge.fhir.facts import RESOURCE_TYPES
 from fhir_bridge.fhir.findings import finding
 from fhir_bridge.fhir.schema import resource_schema
 
-__all__ = ["Path", "compile_types", "is_large", "nested", "schema_issues", "text_of"]
+__all__ = ["ENOUGH", "Path", "compile_types", "is_large", "nested", "schema_issues", "text_of"]
 
 Path = tuple[str | int, ...]
-_ENOUGH = 50
+ENOUGH = 50
 """More findings than this help nobody."""
 _LARGE = 5_000
 """Values in a tree above which one finding has to do: the library makes all of them before it
@@ -92,7 +92,7 @@ def schema_issues(tree: Any, path: Path = (), root: str = "") -> list[Issue]:
     issues: list[Issue] = []
     for inner_path, inner in nested(tree):
         issues += schema_issues(inner, path + inner_path, root)
-        if len(issues) >= _ENOUGH:
+        if len(issues) >= ENOUGH:
             break
     return issues
 
@@ -134,6 +134,6 @@ def _explained(type_: str, tree: Any, path: Path, root: str) -> list[Issue]:
         code, message = finding(type_, inner, error, tree)
         place = text_of(path + inner, root)
         issues.setdefault((place, message), Issue(code, message, place))
-        if len(issues) >= _ENOUGH:
+        if len(issues) >= ENOUGH:
             break
     return list(issues.values())

@@ -26,7 +26,7 @@ from fhir_bridge.keys.compression import MAX_PLAIN_BYTES
 from fhir_bridge.keys.erasure import Holds, Override, Receipt, ShredScope, keep_audit
 from fhir_bridge.keys.key_set import KeySet, Pairs
 from fhir_bridge.keys.names import Names
-from fhir_bridge.keys.node_keys import ROLES, NodeKeys
+from fhir_bridge.keys.node_keys import ROLES, WRITERS, NodeKeys
 from fhir_bridge.keys.sealer import Opener, Sealed, SealedAudit, Sealer, open_body, open_stored
 from fhir_bridge.keys.signing import (
     Signer,
@@ -44,6 +44,7 @@ from fhir_bridge.keys.store import KeyStore
 __all__ = [
     "MAX_PLAIN_BYTES",
     "ROLES",
+    "WRITERS",
     "BackupReport",
     "Holds",
     "KeySet",

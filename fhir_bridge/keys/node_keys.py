@@ -35,9 +35,11 @@ from fhir_bridge.keys.mac import expand, hkdf, keyed
 from fhir_bridge.keys.names import Names
 from fhir_bridge.keys.signing import Signer, ed25519_signer, mldsa44_signer
 
-__all__ = ["ROLES", "NodeKeys"]
+__all__ = ["ROLES", "WRITERS", "NodeKeys"]
 
-ROLES = ("worker", "bundle", "sequencer")
+WRITERS = ("worker", "bundle")
+"""The roles of the processes that write records."""
+ROLES = (*WRITERS, "sequencer")
 _SECRETS = ("master", "hedge", "hint", "ids", "locator", "log-ed25519", "log-mldsa44")
 _EPOCH = "fhir_bridge-epoch 1"
 

@@ -15,10 +15,11 @@ from fhir_bridge.search.catalogue import ALL, WRITTEN, Enabled, Parameter, finge
 from fhir_bridge.search.extract import extract, failures
 from fhir_bridge.search.normalise import Term
 from fhir_bridge.search.plan import Include, Limits, Order, Plan, Predicate, Query, plan
-from fhir_bridge.search.query import is_result_parameter, known_names, parse
+from fhir_bridge.search.query import FORM_PARAMETERS, is_result_parameter, known_names, parse
 
 __all__ = [
     "ALL",
+    "FORM_PARAMETERS",
     "WRITTEN",
     "Enabled",
     "Include",

@@ -18,10 +18,11 @@ from fhir_bridge.search.catalogue import ALL, WRITTEN, Enabled, Parameter, param
 from fhir_bridge.search.definitions import resource_types
 from fhir_bridge.search.plan import Include, Limits, Order, Predicate, Query
 
-__all__ = ["is_result_parameter", "known_names", "parse"]
+__all__ = ["FORM_PARAMETERS", "is_result_parameter", "known_names", "parse"]
 
 _TOTALS = ("none", "estimate", "accurate")
-_PASSED_OVER = frozenset({"_format", "_pretty"})
+FORM_PARAMETERS = frozenset({"_format", "_pretty"})
+"""About the form of the answer alone (R4 http.html#parameters): passed over here."""
 _RESULTS = ("_sort", "_count", "_total", "_include", "_revinclude")
 _OF_EVERY_TYPE = frozenset(
     {
@@ -120,7 +121,7 @@ class _Parser:
                 f"at most {self._limits.max_parameters} search parameters", code="too-many"
             )
         code, _, modifier = name.partition(":")
-        if code in _PASSED_OVER:
+        if code in FORM_PARAMETERS:
             return
         try:
             if not value:
@@ -305,7 +306,7 @@ class _Parser:
 def known_names() -> frozenset[str]:
     """The code of every R4 search parameter and of what is about the result."""
     codes = (code for type_ in resource_types() for code in parameters(type_, ALL))
-    return frozenset({*codes, *_RESULTS, *_PASSED_OVER, *_OF_EVERY_TYPE})
+    return frozenset({*codes, *_RESULTS, *FORM_PARAMETERS, *_OF_EVERY_TYPE})
 
 
 class _Unknown(Exception):

@@ -12,12 +12,11 @@ from fhir_bridge.errors import Corrupt, Incorrect
 from fhir_bridge.smart.jwks import check_jwks
 from fhir_bridge.smart.purposes import PURPOSES
 from fhir_bridge.smart.scopes import parse_scopes, scope_text
-from fhir_bridge.terms import Scope
+from fhir_bridge.terms import Scope, is_id
 
 __all__ = ["Client"]
 
 _CLIENT_ID = re.compile(r"[\x21-\x7e]{1,128}")
-_FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")  # R4 datatypes.html#id
 _MAX_TEXT = 256
 
 
@@ -55,7 +54,7 @@ class Client:
                 raise _wrong("purposes", f"{purpose[:40]} is not a v3 PurposeOfUse code")
         if any(not 1 <= len(role) <= _MAX_TEXT for role in self.roles):
             raise _wrong("roles", f"have 1 to {_MAX_TEXT} characters each")
-        if self.patient is not None and not _FHIR_ID.fullmatch(self.patient):
+        if self.patient is not None and not is_id(self.patient):
             raise _wrong("patient", "must be the logical id of a Patient, without Patient/")
         if not self.scopes:
             raise _wrong("scopes", "needs at least one scope")

@@ -272,7 +272,7 @@ async def test_a_count_over_more_groups_than_are_remembered_is_given(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fhir_bridge.exchange.gates._KEPT_DECISIONS", 4)
-    monkeypatch.setattr("fhir_bridge.exchange.consents._KEPT_PATIENTS", 4)
+    monkeypatch.setattr("fhir_bridge.exchange.consents._KEPT_PATIENTS", 12)
     for _ in range(10):
         await world.patient()
     answer = await world.search(HOSPITAL, "Patient", _total="accurate", _count="1")

@@ -12,7 +12,7 @@ from fhir_bridge.clock import Clock, instant
 from fhir_bridge.consent import Facts
 from fhir_bridge.errors import Incorrect
 from fhir_bridge.fbe1 import EntryType, Header
-from fhir_bridge.fhir import is_shared_type, patients, stamp
+from fhir_bridge.fhir import Objects, Resource, is_shared_type, patients, stamp
 from fhir_bridge.labels import label
 from fhir_bridge.locator import Facts as GroupFacts
 
@@ -71,8 +71,7 @@ class Draft(Struct, frozen=True, gc=False):
 
 def new_version(
     clock: Clock,
-    tree: dict[str, Any],
-    raw: bytes,
+    resource: Resource,
     *,
     id_: str,
     number: int,
@@ -83,16 +82,19 @@ def new_version(
     """The draft of a new resource (``number`` 1) or of its next version.
 
     ``before``: the patients of the version that it follows. ``references``: text of references
-    to be put in place of others (urn:uuid, conditional). ``tree`` still names the patient by a
+    to be put in place of others (urn:uuid, conditional). The tree still names the patient by a
     urn that nobody will know, so whom the version is about is read through them.
     """
-    type_ = tree["resourceType"]
     now = clock.now_us()
     version_id = clock.new_id()
     stored = stamp(
-        raw, id=id_, version_id=version_id, last_updated=instant(now), references=references
+        resource.raw,
+        id=id_,
+        version_id=version_id,
+        last_updated=instant(now),
+        references=references,
     )
-    facts, classes = facts_of(tree, id_, author, references or {})
+    facts, classes = facts_of(resource.tree, id_, author, references or {}, resource.objects)
     if len(facts.patients) > _MOST_PATIENTS:
         raise Incorrect(
             f"a resource may name {_MOST_PATIENTS:,} patients here: each has keys, a guard and a"
@@ -101,7 +103,7 @@ def new_version(
         )
     return Draft(
         EntryType.CREATE if number == 1 else EntryType.UPDATE,
-        type_,
+        resource.type,
         id_,
         version_id,
         number,
@@ -114,13 +116,17 @@ def new_version(
 
 
 def facts_of(
-    tree: dict[str, Any], id_: str, author: str, links: Mapping[str, str]
+    tree: dict[str, Any],
+    id_: str,
+    author: str,
+    links: Mapping[str, str],
+    objects: Objects | None = None,
 ) -> tuple[Facts, tuple[str, ...]]:
     """The consent facts of a version and the classes of keys that seal it; ``links`` maps
-    references of ``tree`` to those that are stored in their place."""
+    references of ``tree`` to those that are stored in their place, ``objects`` are all of it."""
     type_ = tree["resourceType"]
     named = (id_,) if type_ == "Patient" else tuple(sorted(patients(tree, links=links)))
-    found = label(tree)
+    found = label(tree, objects)
     shared = is_shared_type(type_) and not named
     return Facts(type_, named, found.security, author, shared), tuple(sorted(found.classes))
 

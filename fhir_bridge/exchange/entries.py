@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -22,15 +22,7 @@ from fhir_bridge.exchange.drafts import Draft
 from fhir_bridge.exchange.find import search
 from fhir_bridge.exchange.rooms import Rooms
 from fhir_bridge.exchange.scope import require_scope
-from fhir_bridge.fhir import (
-    RESOURCE_TYPES,
-    Entry,
-    Ref,
-    Resource,
-    admit_tree,
-    references,
-    split_bundle,
-)
+from fhir_bridge.fhir import RESOURCE_TYPES, Entry, Resource, admit_tree, split_bundle
 from fhir_bridge.locator import Hit
 from fhir_bridge.search import FORM_PARAMETERS, Limits, parse
 from fhir_bridge.terms import Requester, is_id
@@ -66,7 +58,6 @@ class Work:
     id: str = ""
     follows: Hit | None = None
     """The version that it follows."""
-    links: Sequence[Ref] = ()
     draft: Draft | None = None
     done: Written | None = None
 
@@ -100,8 +91,8 @@ def admitted(requester: Requester, place: int, entry: Entry) -> Work:
     if entry.method == "GET":
         _check_look(type_, id_, query, where)
         return Work(place, entry, None, type_, id_)
-    about_the_form = all(name in FORM_PARAMETERS for name, _ in parse_qsl(query))
-    if (mark and not about_the_form) or (entry.method == "POST" and id_):
+    asks_more = mark and not all(name in FORM_PARAMETERS for name, _ in parse_qsl(query))
+    if asks_more or (entry.method == "POST" and id_):
         raise Unsupported(
             "request.url is Type for POST, Type/id for PUT and DELETE here; conditional updates"
             " and operations are not served yet",
@@ -121,11 +112,9 @@ def admitted(requester: Requester, place: int, entry: Entry) -> Work:
         resource = admit_tree(entry.tree, entry.resource_raw, expected_type=type_)
     except BridgeError as error:
         raise _placed(error, where) from error
-    if entry.method == "PUT":
-        if resource.id != _one_id(id_, where):
-            raise Incorrect("the id is not the one in request.url", code="value", where=where)
-        return Work(place, entry, resource, type_, id_, links=references(resource.tree))
-    return Work(place, entry, resource, type_, links=references(resource.tree))
+    if entry.method == "PUT" and resource.id != _one_id(id_, where):
+        raise Incorrect("the id is not the one in request.url", code="value", where=where)
+    return Work(place, entry, resource, type_, id_)
 
 
 def _check_look(type_: str, id_: str, query: str, where: str) -> None:

@@ -97,8 +97,7 @@ async def _create(
 ) -> Receipt:
     draft = new_version(
         rooms.clock,
-        resource.tree,
-        resource.raw,
+        resource,
         id_=rooms.clock.new_id(),
         number=1,
         author=rooms.gates.author(requester),
@@ -127,8 +126,7 @@ async def update(
             hit = await may_change(rooms, requester, request, type_, id_, "update", if_match)
             draft = new_version(
                 rooms.clock,
-                resource.tree,
-                resource.raw,
+                resource,
                 id_=id_,
                 number=hit.number + 1,
                 author=rooms.gates.author(requester),

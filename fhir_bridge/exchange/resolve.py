@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
-from fhir_bridge.errors import BridgeError, Incorrect, Issue
+from fhir_bridge.errors import BridgeError, Incorrect, Issue, NotFound
 from fhir_bridge.exchange.directory import spellings
 from fhir_bridge.exchange.guards import canonical
 from fhir_bridge.exchange.match import Conditions
-from fhir_bridge.fhir import RESOURCE_TYPES, Ref, Resource, references
+from fhir_bridge.fhir import RESOURCE_TYPES, Resource, reference_texts, references
 from fhir_bridge.search import known_names
 
 __all__ = ["References", "local_links"]
@@ -28,7 +28,7 @@ def local_links(resource: Resource, base_url: str) -> dict[str, str]:
     base = f"{base_url}/"
     if base.encode() not in resource.raw and b"\\" not in resource.raw:
         return {}
-    texts = {link.reference for link in references(resource.tree)}
+    texts = reference_texts(resource.objects)
     return {text: text.removeprefix(base) for text in texts if text.startswith(base)}
 
 
@@ -60,59 +60,55 @@ class References:
                 key = (tree["resourceType"], urlencode({"identifier": text}))
                 self._written.setdefault(key, {})[local] = None
 
-    def conditional_types(self, links: Iterable[Ref]) -> set[str]:
-        """The types that the conditional references among ``links`` search."""
-        texts = {link.reference for link in links}
+    def conditional_types(self, resources: Iterable[Resource]) -> set[str]:
+        """The types that the conditional references in ``resources`` search."""
+        texts = {text for one in resources for text in reference_texts(one.objects)}
         return {text.partition("?")[0] for text in texts if "?" in text} & RESOURCE_TYPES
 
-    def of(self, links: Iterable[Ref], where: str) -> dict[str, str]:
-        """What to put in place of which reference text among the ``links`` of a resource."""
+    def of(self, resource: Resource, where: str) -> dict[str, str]:
+        """What to put in place of which reference text in a resource, which stands at ``where``."""
         found: dict[str, str] = {}
-        for reference in links:
-            text = reference.reference
-            if text in found:
-                continue
-            new = self._resolve(text, f"{where}.{reference.path}")
-            if new is not None and new != text:
-                found[text] = new
+        for text in reference_texts(resource.objects):
+            try:
+                new = self._resolve(text)
+            except NotFound as miss:
+                self._unresolved += (
+                    Issue("not-found", miss.message, place)
+                    for place in _places(resource, text, where)
+                )
+            except BridgeError as error:
+                place = _places(resource, text, where)[0]
+                raise Incorrect(error.message, code=error.code, where=place) from error
+            else:
+                if new != text:
+                    found[text] = new
         return found
 
-    def _resolve(self, text: str, where: str) -> str | None:
+    def _resolve(self, text: str) -> str:
         plain, mark, fragment = text.partition("#")
         if plain in self._named:
             return self._named[plain] + mark + fragment
         if text.startswith(("urn:uuid:", "urn:oid:")):
-            self._miss("no entry of the transaction has this fullUrl", text, where)
-            return None
-        type_, mark, query = text.partition("?")
-        if mark and type_ in RESOURCE_TYPES:
-            return self._conditional(type_, query, where)
-        if plain.startswith(self._base):
-            return plain.removeprefix(self._base) + mark + fragment
-        return None
+            raise NotFound(f"{text}: no entry of the transaction has this fullUrl")
+        type_, asks, query = text.partition("?")
+        if asks and type_ in RESOURCE_TYPES:
+            return self._conditional(type_, query)
+        return text.removeprefix(self._base)
 
-    def _conditional(self, type_: str, query: str, where: str) -> str | None:
+    def _conditional(self, type_: str, query: str) -> str:
         key = f"{type_}?{query}"
         if key not in self._found:
-            try:
-                hits = self._conditions.matches(type_, query)
-            except BridgeError as error:
-                raise Incorrect(error.message, code=error.code, where=where) from error
-            there = [f"{type_}/{hit.id}" for hit in hits]
+            there = [f"{type_}/{hit.id}" for hit in self._conditions.matches(type_, query)]
             meant = {*there, *self._written.get((type_, canonical(query)), ())}
             self._found[key] = meant.pop() if len(meant) == 1 else None
         found = self._found[key]
         if found is None:
             names = (part.partition("=")[0].partition(":")[0] for part in query.split("&"))
             parameters = ",".join(name if name in known_names() else "?" for name in names)
-            self._miss(
-                "the condition does not match exactly one resource", f"{type_}?{parameters}=…",
-                where,
-            )  # fmt: skip
+            raise NotFound(
+                f"{type_}?{parameters}=…: the condition does not match exactly one resource"
+            )
         return found
-
-    def _miss(self, why: str, shown: str, where: str) -> None:
-        self._unresolved.append(Issue("not-found", f"{shown}: {why}", where))
 
     def check(self) -> None:
         """Incorrect, naming every reference that did not resolve."""
@@ -122,3 +118,8 @@ class References:
                 code="unresolved-reference",
                 issues=self._unresolved,
             )
+
+
+def _places(resource: Resource, text: str, where: str) -> list[str]:
+    """Where a reference of this text stands: asked only when that has to be told."""
+    return [f"{where}.{ref.path}" for ref in references(resource.tree) if ref.reference == text]

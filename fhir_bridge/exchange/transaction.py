@@ -121,17 +121,17 @@ async def _plan(
         await _identify(rooms, requester, request, work, conditions)
     _once(works)
     resolver = References(conditions, base_url)
-    links = [link for work in works for link in work.links]
-    await rooms.pending.settle_types(resolver.conditional_types(links))
+    sought = resolver.conditional_types(w.resource for w in works if w.resource is not None)
+    await rooms.pending.settle_types(sought)
     for work in works:
         if work.resource is None:
             continue
         if work.entry.full_url:
             resolver.name(work.entry.full_url, f"{work.type}/{work.id}")
-        if work.done is None:
+        if work.done is None and work.type in sought:
             resolver.writes(work.resource.tree, f"{work.type}/{work.id}")
     mapped = [
-        resolver.of(w.links, f"Bundle.entry[{w.place}].resource")
+        resolver.of(w.resource, f"Bundle.entry[{w.place}].resource")
         if w.resource is not None and w.done is None
         else {}
         for w in works
@@ -214,8 +214,7 @@ def _draft(rooms: Rooms, work: Work, author: str, names: dict[str, str]) -> Draf
         return tombstone(rooms.clock, work.type, work.id, number, group, author)
     return new_version(
         rooms.clock,
-        work.resource.tree,
-        work.resource.raw,
+        work.resource,
         id_=work.id,
         number=number,
         author=author,

@@ -36,10 +36,12 @@ from fhir_bridge.fhir.references import (
     codings,
     is_shared_type,
     patients,
+    reference_texts,
     references,
     target_of,
 )
 from fhir_bridge.fhir.stamp import stamp
+from fhir_bridge.fhir.walk import Objects, objects_of
 
 __all__ = [
     "RESOURCE_TYPES",
@@ -47,6 +49,7 @@ __all__ = [
     "Entry",
     "JsonValue",
     "Mode",
+    "Objects",
     "Ref",
     "Resource",
     "SplitBundle",
@@ -60,10 +63,12 @@ __all__ = [
     "is_shared_type",
     "json_names",
     "model",
+    "objects_of",
     "parse",
     "patient_compartment",
     "patient_elements",
     "patients",
+    "reference_texts",
     "references",
     "search_parameters",
     "second_opinion",

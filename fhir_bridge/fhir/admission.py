@@ -12,7 +12,7 @@ from fhir_bridge.fhir.bundle_rules import bundle_issues
 from fhir_bridge.fhir.gate import ENOUGH, is_large, nested, schema_issues, text_of
 from fhir_bridge.fhir.invariants import has_invariants, resource_invariants
 from fhir_bridge.fhir.parse import parse, without_bom
-from fhir_bridge.fhir.walk import may_have_twins, walk_issues
+from fhir_bridge.fhir.walk import Objects, may_have_twins, objects_of, walk
 
 __all__ = ["Mode", "Resource", "admit", "admit_tree", "check"]
 
@@ -29,6 +29,8 @@ class Resource(Struct, frozen=True, gc=False):
     id: str | None = None
     version_id: str | None = None
     last_updated: str | None = None
+    objects: Objects = []
+    """Every object in the tree, itself first."""
     issues: tuple[Issue, ...] = ()
     """What lenient admission let through, to be stored beside the resource."""
 
@@ -46,7 +48,7 @@ def admit_tree(
 ) -> Resource:
     """As ``admit`` for a tree that ``parse`` made of exactly these bytes."""
     _check_envelope(tree, expected_type)
-    issues = check(tree, has_twins=may_have_twins(raw))
+    issues, objects = _judged(tree, may_have_twins(raw))
     if issues and (mode == "strict" or is_large(tree) or any(_is_grave(i) for i in issues)):
         raise _refusal(issues)
     meta = tree.get("meta")
@@ -58,6 +60,7 @@ def admit_tree(
         id=tree.get("id"),
         version_id=meta.get("versionId"),
         last_updated=meta.get("lastUpdated"),
+        objects=objects or objects_of(tree),
         issues=tuple(issues),
     )
 
@@ -67,14 +70,19 @@ def check(tree: Any, *, has_twins: bool = True) -> list[Issue]:
 
     ``has_twins=False`` promises that no property name starts with an underscore.
     """
+    return _judged(tree, has_twins)[0]
+
+
+def _judged(tree: Any, has_twins: bool) -> tuple[list[Issue], Objects]:
+    """Findings, and the objects of a tree whose schema holds."""
     issues = schema_issues(tree)
     if issues:
-        return issues
-    issues = walk_issues(tree, has_twins=has_twins)
+        return issues, []
+    issues, objects = walk(tree, has_twins=has_twins)
     type_ = tree["resourceType"]
     if type_ in _HOLDERS or has_invariants(tree):
         issues.extend(_resource_issues(tree, type_))
-    return issues
+    return issues, objects
 
 
 def _resource_issues(tree: dict[str, Any], where: str) -> Iterator[Issue]:

@@ -12,7 +12,7 @@ from fhir_bridge.errors import Incorrect, Issue
 from fhir_bridge.fhir.bundle_rules import bundle_issues
 from fhir_bridge.fhir.gate import schema_issues
 from fhir_bridge.fhir.parse import parse, without_bom
-from fhir_bridge.fhir.walk import may_have_twins, walk_issues
+from fhir_bridge.fhir.walk import may_have_twins, walk
 
 __all__ = ["Entry", "SplitBundle", "split_bundle"]
 
@@ -62,9 +62,9 @@ def split_bundle(raw: bytes) -> SplitBundle:
     if not isinstance(tree, dict) or tree.get("resourceType") != "Bundle":
         raise Incorrect("a Bundle is expected", code="structure", where="resourceType")
     envelope = _envelope(tree)
-    issues = schema_issues(envelope)
+    issues = schema_issues(envelope, inside=False)
     if not issues:
-        issues = walk_issues(envelope, has_twins=may_have_twins(raw))
+        issues, _ = walk(envelope, has_twins=may_have_twins(raw))
         issues.extend(bundle_issues(tree, "Bundle", is_judged=False))
     if issues:
         raise _refused(issues)
@@ -81,11 +81,11 @@ def _refused(issues: list[Issue]) -> Incorrect:
 
 
 def _envelope(bundle: dict[str, Any]) -> dict[str, Any]:
-    """The Bundle with every resource replaced by a right and empty one."""
+    """The Bundle with every resource replaced by one of which nothing is asked."""
     entries = bundle.get("entry")
     if not isinstance(entries, list):
         return bundle
-    blank = {"resourceType": "Basic", "code": {"text": "-"}}
+    blank = {"resourceType": "Basic"}
     return bundle | {
         "entry": [
             e | {"resource": blank}

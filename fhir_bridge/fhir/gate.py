@@ -78,8 +78,10 @@ def _parameters(items: Any, path: Path) -> Iterator[tuple[Path, Any]]:
         yield from _parameters(item.get("part"), (*path, i, "part"))
 
 
-def schema_issues(tree: Any, path: Path = (), root: str = "") -> list[Issue]:
-    """What the schemas find, in a resource and in those inside it; empty when it is right."""
+def schema_issues(
+    tree: Any, path: Path = (), root: str = "", *, inside: bool = True
+) -> list[Issue]:
+    """What the schemas find, in a resource and in those ``inside`` it; empty when it is right."""
     type_ = tree.get("resourceType") if isinstance(tree, dict) else None
     where = text_of(path, root) if root else ""
     if not isinstance(type_, str) or type_ not in RESOURCE_TYPES:
@@ -87,7 +89,7 @@ def schema_issues(tree: Any, path: Path = (), root: str = "") -> list[Issue]:
     root = root or type_
     if not _validator(type_).is_valid(tree):
         return _explained(type_, tree, path, root)
-    if "contained" not in tree and type_ not in ("Bundle", "Parameters"):
+    if not inside or ("contained" not in tree and type_ not in ("Bundle", "Parameters")):
         return []
     issues: list[Issue] = []
     for inner_path, inner in nested(tree):

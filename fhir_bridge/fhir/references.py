@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -11,7 +11,15 @@ from msgspec import Struct
 from fhir_bridge.fhir.facts import RESOURCE_TYPES, patient_compartment, patient_elements
 from fhir_bridge.fhir.gate import nested
 
-__all__ = ["Ref", "codings", "is_shared_type", "patients", "references", "target_of"]
+__all__ = [
+    "Ref",
+    "codings",
+    "is_shared_type",
+    "patients",
+    "reference_texts",
+    "references",
+    "target_of",
+]
 
 Tree = Mapping[str, Any]
 
@@ -44,6 +52,11 @@ def target_of(reference: str) -> tuple[str, str] | None:
     return parts[-2], parts[-1]
 
 
+def reference_texts(objects: Iterable[Tree]) -> dict[str, None]:
+    """The texts of the references in these objects, each once: `references` says where."""
+    return {text: None for one in objects if type(text := one.get("reference")) is str}
+
+
 def references(tree: Tree) -> list[Ref]:
     """Every reference in a resource, in document order, contained resources included."""
     found: list[Ref] = []
@@ -62,7 +75,7 @@ def _gather(node: Tree, where: tuple[Any, ...], found: list[Ref]) -> None:
         kind = type(value)
         if kind is dict:
             _gather(value, (where, key, None), found)
-        elif kind is list and type(value[0]) is dict:
+        elif kind is list:
             for i, item in enumerate(value):
                 if type(item) is dict:
                     _gather(item, (where, key, i), found)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from fhir_bridge.fhir import objects_of
 from fhir_bridge.labels.sensitivity import CATEGORIES, CLASS_OF, CONFIDENTIALITY, closure
 from fhir_bridge.labels.table import look_ups
 
@@ -34,39 +35,29 @@ NORMAL = Labels(frozenset({"N"}), frozenset({"normal"}))
 """What a resource without anything sensitive gets."""
 
 
-def label(tree: dict[str, Any]) -> Labels:
+def label(tree: dict[str, Any], objects: Iterable[dict[str, Any]] | None = None) -> Labels:
     """The labels of a resource: its own codes anywhere, contained resources too.
 
     ``meta.security`` as the client wrote it may only raise: sensitivities are added, a lower
-    confidentiality is ignored.
+    confidentiality is ignored. ``objects``: all of ``tree``, where they were gathered before.
     """
     tables = look_ups()
     found: set[str] = set()
     client: set[Coding] = set()
-    stack: list[Any] = [tree]
-    while stack:
-        node = stack.pop()
-        if type(node) is dict:
-            code = node.get("code")
-            if type(code) is str:
-                system = node.get("system")
-                if type(system) is not str:
-                    # Codings only: a bare ``code`` element beside a resource type is no coding.
-                    system = None if "resourceType" not in node and len(node) <= 3 else ""
-                if system == ACT_CODE and code in _SENSITIVITIES:
-                    client.add((system, code))
-                look = tables.get(system)
-                if look is not None and (hit := look(code)) is not None:
-                    found.update(hit)
-            for value in node.values():
-                if type(value) is dict or type(value) is list:
-                    stack.append(value)
-            if "meta" in node:
-                client.update(_security(node["meta"]))
-        else:
-            for value in node:
-                if type(value) is dict or type(value) is list:
-                    stack.append(value)
+    for node in objects_of(tree) if objects is None else objects:
+        code = node.get("code")
+        if type(code) is str:
+            system = node.get("system")
+            if type(system) is not str:
+                # Codings only: a bare ``code`` element beside a resource type is no coding.
+                system = None if "resourceType" not in node and len(node) <= 3 else ""
+            if system == ACT_CODE and code in _SENSITIVITIES:
+                client.add((system, code))
+            look = tables.get(system)
+            if look is not None and (hit := look(code)) is not None:
+                found.update(hit)
+        if "meta" in node:
+            client.update(_security(node["meta"]))
     return _labels(frozenset(found), frozenset(client)) if found or client else NORMAL
 
 

@@ -106,6 +106,29 @@ async def test_everything_that_does_not_resolve_is_named_without_its_values(
     assert world.marks()[0] == before[0]
 
 
+async def test_a_reference_behind_a_null_is_found(world: World) -> None:
+    def named(link: str) -> dict[str, Any]:
+        source = {"url": "http://example.org/source", "valueReference": {"reference": link}}
+        name = {"given": ["A", "B"], "_given": [None, {"extension": [source]}]}
+        return entry("POST", "Patient", {"resourceType": "Patient", "name": [name]})
+
+    body = {"resourceType": "Practitioner"}
+    made = await world.transaction(
+        HOSPITAL,
+        named(URN + "10"),
+        entry("POST", "Practitioner", body, full=URN + "10"),
+    )
+    _, id_, _, _ = made[0]["location"].split("/")
+    back = tree_of((await world.read(HOSPITAL, "Patient", id_)).raw)
+    stored = back["name"][0]["_given"][1]["extension"][0]["valueReference"]["reference"]
+    assert made[1]["location"].startswith(stored + "/")
+    with pytest.raises(Incorrect) as caught:
+        await world.transaction(HOSPITAL, named(URN + "20"))
+    assert [issue.where for issue in caught.value.issues] == [
+        "Bundle.entry[0].resource.name[0]._given[1].extension[0].valueReference"
+    ]
+
+
 async def test_an_ambiguous_condition_does_not_resolve(world: World) -> None:
     for _ in range(2):
         await world.patient(identifier=[{"system": "http://mrn", "value": "7"}])
@@ -219,6 +242,8 @@ async def test_one_bad_entry_leaves_nothing_of_the_others(world: World) -> None:
     bad: list[tuple[dict[str, Any], type[BridgeError]]] = [
         (entry("POST", "Observation", {"resourceType": "Observation", "status": "x"}), Incorrect),
         (entry("PUT", "Patient/no-such", {"resourceType": "Patient", "id": "no-such"}), NotFound),
+        (entry("PUT", f"Observation/{first.id}", lab(patient, id=patient)), Incorrect),
+        (entry("PUT", f"Observation/{first.id}", lab(patient)), Incorrect),
         (entry("DELETE", "Patient/no-such"), NotFound),
         (stale, Precondition),
     ]

@@ -46,9 +46,7 @@ CASES = {
 def test_a_link_that_is_replaced(case: str) -> None:
     raw, links = CASES[case]
     resource = admit(raw)
-    draft = new_version(
-        Clock(), resource.tree, resource.raw, id_="o", number=1, author="a", references=links
-    )
+    draft = new_version(Clock(), resource, id_="o", number=1, author="a", references=links)
     assert draft.facts.patients == tuple(sorted(patients(parse(draft.stored)))) == ("P1",)
 
 
@@ -66,7 +64,5 @@ def test_a_link_that_is_replaced(case: str) -> None:
 def test_a_link_under_our_own_address(spelled: str) -> None:
     resource = admit(_observation(spelled))
     links = local_links(resource, OWN)
-    draft = new_version(
-        Clock(), resource.tree, resource.raw, id_="o", number=1, author="a", references=links
-    )
+    draft = new_version(Clock(), resource, id_="o", number=1, author="a", references=links)
     assert draft.facts.patients == tuple(sorted(patients(parse(draft.stored))))

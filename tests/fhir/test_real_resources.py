@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fhir_bridge.errors import Incorrect
-from fhir_bridge.fhir import admit, patients, references, split_bundle, stamp
+from fhir_bridge.fhir import admit, patients, reference_texts, references, split_bundle, stamp
 from tests.fhir.sources import examples, members, synthea, synthea_bundles
 
 EXCEPTIONS = {
@@ -42,6 +42,25 @@ def test_every_official_example_is_judged_the_same_with_the_careful_walk(testdat
     for path in examples(testdata):
         tree = parse(path.read_bytes())
         assert bool(check(tree)) == (path.name in EXCEPTIONS), path.name
+
+
+def test_admission_gathers_every_object_of_every_official_example(testdata: Path) -> None:
+    for path in examples(testdata):
+        if path.name in EXCEPTIONS:
+            continue
+        resource = admit(path.read_bytes())
+        gathered = sorted(map(id, resource.objects))
+        assert gathered == sorted(map(id, _objects(resource.tree))), path.name
+        texts = {reference.reference for reference in references(resource.tree)}
+        assert reference_texts(resource.objects).keys() == texts, path.name
+
+
+def _objects(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _objects(inner)
 
 
 def test_the_us_core_examples_are_accepted(testdata: Path) -> None:
